@@ -1,1 +1,22 @@
-//! placeholder
+//! What the workspace promises as a whole, held by one test binary.
+//!
+//! Everything that needs two crates, the real `bailiwick` binary, a browser or
+//! another language lives here; what one crate promises by itself is tested
+//! beside its code.
+//!
+//! Nothing here is skipped for want of a tool: a missing browser or Python
+//! package fails the test and names `scripts/test.sh`, which installs both.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "a test that meets something unexpected should stop right there"
+)]
+
+mod supply_chain;
+mod workspace;
