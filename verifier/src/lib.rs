@@ -1,1 +1,22 @@
-//! placeholder
+//! Offline verifier for Bailiwick capability tokens: may this token do this, now?
+//!
+//! The crate owns the decision and everything it rests on: the keys that may have minted a token
+//! ([`trust`], [`keys`]), what was revoked, and who holds the token.
+//!
+//! # Laws
+//!
+//! 1. A block that is appended to a token can only narrow it.
+//! 2. Deny is the answer in every gap: an unknown key, a stale revocation list, an error, a limit.
+//! 3. A decision depends on the token's bytes, the request, the key set, the revocation list and
+//!    the time, all of which are arguments.
+//!
+//! # What it does not do
+//!
+//! It spawns nothing, logs nothing, fetches nothing and reads no clock: its hosts pass a
+//! [`clock::Now`]. Its only I/O is the revocation list on disk, behind the feature
+//! `sled-revocations`.
+
+pub mod clock;
+pub mod keys;
+pub mod signed;
+pub mod trust;
