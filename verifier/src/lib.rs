@@ -1,7 +1,7 @@
 //! Offline verifier for Bailiwick capability tokens: may this token do this, now?
 //!
 //! The crate owns the decision and everything it rests on: the keys that may have minted a token
-//! ([`trust`], [`keys`]), what was revoked, and who holds the token.
+//! ([`trust`], [`keys`]), what was revoked ([`revocation`]), and who holds the token.
 //!
 //! # Laws
 //!
@@ -18,5 +18,6 @@
 
 pub mod clock;
 pub mod keys;
+pub mod revocation;
 pub mod signed;
 pub mod trust;

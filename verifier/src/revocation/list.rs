@@ -1,0 +1,278 @@
+//! The list in memory, and which snapshot may follow which.
+//!
+//! Owns the lock-free lookup shared by all implementations and the rules of succession. Keeping
+//! a list over a restart is left to the store.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bailiwick_datalog::RevocationId;
+use sha2::{Digest, Sha256};
+
+use super::{RevocationStatus, Snapshot};
+use crate::signed::{Domain, PublicKeyHex, SignatureError, SignedDocument};
+
+/// What a verified snapshot did to the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is newer and replaced the list.
+    Replaced {
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// It is the list already held, which is fresh again.
+    Refreshed {
+        /// Its sequence number.
+        seq: u64,
+    },
+}
+
+/// Why a snapshot was not applied. The list stays as it was and grows older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotRefused {
+    /// No revocation key signed it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// A revocation key signed something that is not a snapshot.
+    #[error("the signed payload is not a revocation list")]
+    Malformed,
+    /// It is older than the list held.
+    #[error("the revocation list has sequence number {offered}, older than {current}")]
+    Rollback {
+        /// The sequence number held.
+        current: u64,
+        /// The one offered.
+        offered: u64,
+    },
+    /// It has the sequence number of the list held and says something else.
+    #[error("two different revocation lists have the sequence number {seq}")]
+    Conflict {
+        /// The sequence number of both.
+        seq: u64,
+    },
+}
+
+/// Which snapshot is held: its sequence number and the SHA-256 of its signed payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) seq: u64,
+    pub(super) digest: [u8; 32],
+}
+
+/// A snapshot whose signature was verified.
+#[derive(Clone, Debug)]
+pub(super) struct VerifiedSnapshot {
+    pub(super) snapshot: Snapshot,
+    pub(super) version: Version,
+}
+
+impl VerifiedSnapshot {
+    /// Proves that one of `keys` signed the document as a revocation list.
+    pub(super) fn verify(
+        document: &SignedDocument,
+        keys: &[PublicKeyHex],
+    ) -> Result<Self, SnapshotRefused> {
+        let payload = document.verify_any(Domain::Revocations, keys)?;
+        let snapshot: Snapshot =
+            serde_json::from_slice(payload).map_err(|_| SnapshotRefused::Malformed)?;
+        let version = Version {
+            seq: snapshot.seq(),
+            digest: Sha256::digest(payload).into(),
+        };
+        Ok(Self { snapshot, version })
+    }
+}
+
+impl Version {
+    /// Whether `offered` may follow `self`: `true` as a newer list, `false` as the same one.
+    pub(super) fn is_followed_by(self, offered: Self) -> Result<bool, SnapshotRefused> {
+        if offered.seq < self.seq {
+            return Err(SnapshotRefused::Rollback {
+                current: self.seq,
+                offered: offered.seq,
+            });
+        }
+        if offered.seq > self.seq {
+            return Ok(true);
+        }
+        if offered.digest != self.digest {
+            return Err(SnapshotRefused::Conflict { seq: self.seq });
+        }
+        Ok(false)
+    }
+}
+
+/// What is revoked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entries {
+    /// Ascending, without repetition.
+    ids: Vec<[u8; 16]>,
+    sessions: HashSet<String>,
+}
+
+impl Entries {
+    pub(super) fn new(
+        ids: impl IntoIterator<Item = [u8; 16]>,
+        sessions: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut ids: Vec<_> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self {
+            ids,
+            sessions: sessions.into_iter().collect(),
+        }
+    }
+
+    fn revoked_block(&self, session: &str, ids: &[RevocationId]) -> Option<usize> {
+        if self.sessions.contains(session) {
+            return Some(0);
+        }
+        if self.ids.is_empty() {
+            return None;
+        }
+        ids.iter()
+            .position(|id| self.ids.binary_search(&id.prefix()).is_ok())
+    }
+}
+
+impl From<&Snapshot> for Entries {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            ids: snapshot.ids().to_vec(),
+            sessions: snapshot.sessions().iter().cloned().collect(),
+        }
+    }
+}
+
+/// Since when the list is known to be the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freshness {
+    /// Not in the life of this process.
+    Never,
+    /// Since the fetch that began at this monotonic reading.
+    Since(Duration),
+    /// The caller vouches for it.
+    Always,
+}
+
+#[derive(Debug)]
+struct Held {
+    entries: Arc<Entries>,
+    version: Option<Version>,
+    freshness: Freshness,
+}
+
+/// A revocation list that any number of threads read while one replaces it.
+#[derive(Debug)]
+pub(super) struct RevocationList {
+    held: ArcSwap<Held>,
+    max_staleness: Duration,
+}
+
+impl RevocationList {
+    /// A list read back from storage, or an empty one. It refuses what it names and clears
+    /// nothing until [`RevocationList::replace`] or [`RevocationList::refresh`].
+    pub(super) fn unrefreshed(
+        entries: Entries,
+        version: Option<Version>,
+        max_staleness: Duration,
+    ) -> Self {
+        Self::holding(entries, version, Freshness::Never, max_staleness)
+    }
+
+    /// A list that never grows old.
+    pub(super) fn fixed(entries: Entries) -> Self {
+        Self::holding(entries, None, Freshness::Always, Duration::MAX)
+    }
+
+    fn holding(
+        entries: Entries,
+        version: Option<Version>,
+        freshness: Freshness,
+        max_staleness: Duration,
+    ) -> Self {
+        Self {
+            held: ArcSwap::from_pointee(Held {
+                entries: Arc::new(entries),
+                version,
+                freshness,
+            }),
+            max_staleness,
+        }
+    }
+
+    pub(super) fn check(
+        &self,
+        session: &str,
+        ids: &[RevocationId],
+        now: Duration,
+    ) -> RevocationStatus {
+        let held = self.held.load();
+        if let Some(block) = held.entries.revoked_block(session, ids) {
+            return RevocationStatus::Revoked { block };
+        }
+        match held.age(now) {
+            Some(age) if age <= self.max_staleness => RevocationStatus::Clear,
+            age => RevocationStatus::Stale { age },
+        }
+    }
+
+    pub(super) fn version(&self) -> Option<Version> {
+        self.held.load().version
+    }
+
+    pub(super) fn age(&self, now: Duration) -> Option<Duration> {
+        self.held.load().age(now)
+    }
+
+    pub(super) const fn max_staleness(&self) -> Duration {
+        self.max_staleness
+    }
+
+    /// Puts `snapshot` in place of the list. Callers hold the one write lock and have checked
+    /// the succession.
+    pub(super) fn replace(&self, snapshot: &VerifiedSnapshot, fetched_at: Duration) {
+        let held = self.held.load();
+        self.held.store(Arc::new(Held {
+            entries: Arc::new(Entries::from(&snapshot.snapshot)),
+            version: Some(snapshot.version),
+            freshness: held.freshness.refreshed(fetched_at),
+        }));
+    }
+
+    /// Makes the list held fresh again. Callers hold the one write lock.
+    pub(super) fn refresh(&self, fetched_at: Duration) {
+        let held = self.held.load();
+        self.held.store(Arc::new(Held {
+            entries: Arc::clone(&held.entries),
+            version: held.version,
+            freshness: held.freshness.refreshed(fetched_at),
+        }));
+    }
+}
+
+impl Held {
+    /// The distance in time from the last verified fetch.
+    ///
+    /// A decision may have read the clock just before a fetch that ends first began, so the
+    /// reading may lie a little before the fetch. The distance counts in both directions: a
+    /// clock that was set back by more than the bound makes the list stale, not young.
+    fn age(&self, now: Duration) -> Option<Duration> {
+        match self.freshness {
+            Freshness::Never => None,
+            Freshness::Since(fetched_at) => Some(now.abs_diff(fetched_at)),
+            Freshness::Always => Some(Duration::ZERO),
+        }
+    }
+}
+
+impl Freshness {
+    fn refreshed(self, fetched_at: Duration) -> Self {
+        match self {
+            Self::Never => Self::Since(fetched_at),
+            Self::Since(before) => Self::Since(before.max(fetched_at)),
+            Self::Always => Self::Always,
+        }
+    }
+}
