@@ -1,7 +1,8 @@
 //! Offline verifier for Bailiwick capability tokens: may this token do this, now?
 //!
 //! The crate owns the decision and everything it rests on: the keys that may have minted a token
-//! ([`trust`], [`keys`]), what was revoked ([`revocation`]), and who holds the token.
+//! ([`trust`], [`keys`]), what was revoked ([`revocation`]), and who holds the token. Beside
+//! it stands the [`audit`] record that proves what was decided.
 //!
 //! # Laws
 //!
@@ -16,6 +17,7 @@
 //! [`clock::Now`]. Its only I/O is the revocation list on disk, behind the feature
 //! `sled-revocations`.
 
+pub mod audit;
 pub mod clock;
 pub mod keys;
 pub mod revocation;
