@@ -1,0 +1,276 @@
+//! One tool call, as it is authorized: tool, access, resources and typed arguments.
+//!
+//! Hosts build a [`Call`] from a request once and execute that same value. What an argument
+//! names (a path, a URL) is the host's catalogue to say; this module only types the values.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    name::{Access, ToolName},
+    resource::ResourcePath,
+};
+
+/// Most resources one call may touch.
+pub const MAX_RESOURCES: usize = 64;
+
+/// A call to authorize. Every resource must be granted, all constraints must hold for each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The tool called.
+    pub tool: ToolName,
+    /// What the call does, as the catalogue declares it (never as the caller claims).
+    pub access: Access,
+    /// What the call touches; a call that names none is refused.
+    pub resources: Vec<ResourcePath>,
+    /// The arguments, typed for constraints.
+    pub arguments: Arguments,
+    /// Arguments that the catalogue declares to be paths and that parsed without ambiguity.
+    pub path_arguments: Vec<(String, ResourcePath)>,
+    /// Arguments that the catalogue declares to be URLs and that parsed without ambiguity.
+    pub url_arguments: Vec<(String, UrlArgument)>,
+}
+
+impl Call {
+    /// A call with no declared path or URL arguments.
+    pub fn new(
+        tool: ToolName,
+        access: Access,
+        resources: Vec<ResourcePath>,
+        arguments: &Map<String, Value>,
+    ) -> Self {
+        Self {
+            tool,
+            access,
+            resources,
+            arguments: Arguments::from_json(arguments),
+            path_arguments: Vec::new(),
+            url_arguments: Vec::new(),
+        }
+    }
+
+    /// Declares that the argument `name` is the path `path`.
+    #[must_use]
+    pub fn with_path_argument(mut self, name: impl Into<String>, path: ResourcePath) -> Self {
+        self.path_arguments.push((name.into(), path));
+        self
+    }
+
+    /// Declares that the argument `name` is the URL `url`.
+    #[must_use]
+    pub fn with_url_argument(mut self, name: impl Into<String>, url: UrlArgument) -> Self {
+        self.url_arguments.push((name.into(), url));
+        self
+    }
+}
+
+/// A call's arguments by name, in the caller's order, each name once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arguments(Vec<(String, ArgumentValue)>);
+
+impl Arguments {
+    /// Types a JSON object. Never fails: what constraints can't express becomes
+    /// [`ArgumentValue::Unrepresentable`], present but failing every constraint on it.
+    pub fn from_json(object: &Map<String, Value>) -> Self {
+        Self(
+            object
+                .iter()
+                .map(|(name, value)| (name.clone(), ArgumentValue::from_json(value)))
+                .collect(),
+        )
+    }
+
+    /// The value of an argument, if the call has it.
+    pub fn get(&self, name: &str) -> Option<&ArgumentValue> {
+        self.0
+            .iter()
+            .find(|(candidate, _)| candidate == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ArgumentValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+/// A typed argument value (profile, rule 18).
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArgumentValue {
+    /// A JSON string.
+    String(String),
+    /// A JSON integer within i64.
+    Integer(i64),
+    /// A JSON boolean.
+    Boolean(bool),
+    /// A JSON array of representable values.
+    Array(Vec<ArgumentValue>),
+    /// A JSON object of representable values.
+    Object(Vec<(String, ArgumentValue)>),
+    /// A float, an integer outside i64, null, or an array or object that holds one: the
+    /// argument is present, and every constraint that mentions it fails.
+    Unrepresentable,
+}
+
+impl ArgumentValue {
+    fn from_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Unrepresentable,
+            Value::Bool(boolean) => Self::Boolean(*boolean),
+            Value::Number(number) => number.as_i64().map_or(Self::Unrepresentable, Self::Integer),
+            Value::String(text) => Self::String(text.clone()),
+            Value::Array(items) => {
+                let items: Vec<_> = items.iter().map(Self::from_json).collect();
+                if items.contains(&Self::Unrepresentable) {
+                    return Self::Unrepresentable;
+                }
+                Self::Array(items)
+            }
+            Value::Object(members) => {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| (name.clone(), Self::from_json(value)))
+                    .collect();
+                if members
+                    .iter()
+                    .any(|(_, value)| *value == Self::Unrepresentable)
+                {
+                    return Self::Unrepresentable;
+                }
+                Self::Object(members)
+            }
+        }
+    }
+}
+
+/// A URL argument, parsed by the host without ambiguity (no user, no IP literal).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlArgument {
+    /// Lower-case scheme without `:`.
+    pub scheme: String,
+    /// Lower-case ASCII host name.
+    pub host: String,
+    /// Port, explicit or the scheme's default.
+    pub port: u16,
+    /// Path with its leading `/`.
+    pub path: String,
+}
+
+impl UrlArgument {
+    /// Parses a URL, or answers `None` where two readers could disagree: user or password, an IP
+    /// literal, no host, an empty or trailing-dot host, white space, backslash, control
+    /// characters, percent-encoding or dot segments in the path, or any text that the parser
+    /// would have to change (so the text executed is the text authorized).
+    pub fn parse(text: &str) -> Option<Self> {
+        let ambiguous = |c: char| {
+            c.is_whitespace()
+                || matches!(c, '\\' | '%' | '@')
+                || crate::name::is_control_or_format(c)
+        };
+        if text.chars().any(ambiguous) {
+            return None;
+        }
+        let url = url::Url::parse(text).ok()?;
+        let url::Host::Domain(host) = url.host()? else {
+            return None;
+        };
+        let without_root_path = url.as_str().trim_end_matches('/');
+        if url.as_str() != text && without_root_path != text.trim_end_matches('/') {
+            return None;
+        }
+        if host.is_empty() || host.ends_with('.') || host.starts_with('.') {
+            return None;
+        }
+        Some(Self {
+            scheme: url.scheme().to_owned(),
+            host: host.to_owned(),
+            port: url.port_or_known_default()?,
+            path: url.path().to_owned(),
+        })
+    }
+}
+
+/// SHA-256 over the RFC 8785 canonical JSON of `{"tool":…,"arguments":…}` (profile, rule 24).
+///
+/// Identifies one exact call. `None` when the arguments have no canonical form.
+pub fn canonical_call_digest(tool: &ToolName, arguments: &Map<String, Value>) -> Option<[u8; 32]> {
+    let call = serde_json::json!({ "tool": tool.as_str(), "arguments": arguments });
+    let canonical = serde_json_canonicalizer::to_vec(&call).ok()?;
+    Some(Sha256::digest(canonical).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn arguments(value: Value) -> Arguments {
+        Arguments::from_json(value.as_object().unwrap())
+    }
+
+    #[test]
+    fn integers_within_i64_are_typed_and_other_numbers_unrepresentable() {
+        let typed = arguments(json!({
+            "min": i64::MIN, "max": i64::MAX, "over": 9_223_372_036_854_775_808_u64,
+            "float": 5.0, "exponent": 1e1, "null": null
+        }));
+        assert_eq!(typed.get("min"), Some(&ArgumentValue::Integer(i64::MIN)));
+        assert_eq!(typed.get("max"), Some(&ArgumentValue::Integer(i64::MAX)));
+        for name in ["over", "float", "exponent", "null"] {
+            assert_eq!(
+                typed.get(name),
+                Some(&ArgumentValue::Unrepresentable),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unrepresentable_value_inside_spoils_its_whole_argument() {
+        let typed = arguments(json!({"good": [1, {"a": "b"}], "bad": [1, {"a": 0.5}]}));
+        assert!(matches!(typed.get("good"), Some(ArgumentValue::Array(_))));
+        assert_eq!(typed.get("bad"), Some(&ArgumentValue::Unrepresentable));
+        assert_eq!(typed.get("missing"), None);
+    }
+
+    #[test]
+    fn urls_with_a_second_reading_are_not_parsed() {
+        let url = UrlArgument::parse("https://api.example.com/v1/a").unwrap();
+        assert_eq!(
+            (url.host.as_str(), url.port, url.path.as_str()),
+            ("api.example.com", 443, "/v1/a")
+        );
+        assert!(UrlArgument::parse("https://api.example.com").is_some());
+        for bad in [
+            "https://user@h.example/",
+            "https://h.example\\@evil.example/",
+            "https://127.0.0.1/",
+            "https://[::1]/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://h.example./",
+            "https://H.example/",
+            "https://h.example/a/../b",
+            "https://h.example/%2e%2e",
+            " https://h.example/",
+            "https://h.exam\tple/",
+            "https:///h.example/",
+            "mailto:a@b",
+            "h.example/a",
+            "https://h\u{ff0e}example/",
+        ] {
+            assert_eq!(UrlArgument::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn call_digest_does_not_depend_on_member_order() {
+        let tool = ToolName::parse("files.read_file").unwrap();
+        let one = json!({"a": 1, "b": [true]});
+        let other: Value = serde_json::from_str(r#"{"b":[true],"a":1}"#).unwrap();
+        let changed = json!({"a": 2, "b": [true]});
+        let digest = |v: &Value| canonical_call_digest(&tool, v.as_object().unwrap()).unwrap();
+        assert_eq!(digest(&one), digest(&other));
+        assert_ne!(digest(&one), digest(&changed));
+    }
+}

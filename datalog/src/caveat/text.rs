@@ -1,0 +1,180 @@
+//! Caveats in plain words, for agents, approvers and auditors.
+
+use std::fmt::Display;
+
+use super::{ArgumentConstraint, ArgumentRule, Caveat, HostRule, Scalar, UrlRule};
+use crate::{authority::ProfileError, words::visible};
+
+impl Caveat {
+    /// The caveat as the end of "the call …", such as "must be on a resource under `files/a`".
+    /// Text from the token is shown with control and format characters escaped.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Expiry {
+                at,
+                inclusive: true,
+            } => format!("must be made no later than {at}"),
+            Self::Expiry {
+                at,
+                inclusive: false,
+            } => format!("must be made before {at}"),
+            Self::Tools(names) => {
+                format!("must be of {}", list("the tool", "one of the tools", names))
+            }
+            Self::Access(words) => {
+                format!(
+                    "must have {}",
+                    list("the access", "one of the accesses", words)
+                )
+            }
+            Self::ResourceUnder(paths) => {
+                let paths: Vec<String> = paths.iter().map(|path| path.join("/")).collect();
+                format!("must be on a resource under {}", quoted(&paths, "or"))
+            }
+            Self::Depth(most) => format!("must come through at most {most} delegations"),
+            Self::Audience(audience) => format!("must be for `{}`", visible(audience)),
+            Self::Argument(constraint) => constraint.in_words(),
+            Self::ClosedWorld(names) if names.is_empty() => "must have no argument".to_owned(),
+            Self::ClosedWorld(names) => {
+                format!("must have no argument other than {}", quoted(names, "and"))
+            }
+        }
+    }
+
+    /// A caveat with no form in the profile can be built by hand; it is refused before writing.
+    pub(crate) fn check_form(&self) -> Result<(), ProfileError> {
+        let formless = |what: &str| Err(ProfileError::CaveatWithoutForm(what.to_owned()));
+        match self {
+            Self::ResourceUnder(paths) if paths.is_empty() => formless("a resource under nothing"),
+            Self::Argument(ArgumentConstraint { rule, optional, .. }) => match rule {
+                ArgumentRule::Range {
+                    min: None,
+                    max: None,
+                } => formless("a range without bounds"),
+                ArgumentRule::Url(rule) if *rule == UrlRule::default() => {
+                    formless("a URL rule without parts")
+                }
+                ArgumentRule::Url(UrlRule {
+                    host: Some(HostRule::Under(suffix)),
+                    ..
+                }) if !suffix.starts_with('.') => {
+                    formless("a host suffix that does not start with a dot")
+                }
+                ArgumentRule::Present
+                | ArgumentRule::Absent
+                | ArgumentRule::PathUnder(_)
+                | ArgumentRule::Url(_)
+                    if *optional =>
+                {
+                    formless("an optional present, absent, path or URL rule")
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ArgumentConstraint {
+    /// The constraint as the end of "the call …".
+    pub fn in_words(&self) -> String {
+        let name = visible(&self.name);
+        let given = if self.optional { ", if given," } else { "" };
+        let must = |what: String| format!("must have an argument `{name}` that{given} {what}");
+        match &self.rule {
+            ArgumentRule::Exact(value) => must(format!("is {}", value.in_words())),
+            ArgumentRule::OneOf(values) => must(format!("is {}", scalars(values))),
+            ArgumentRule::Range {
+                min: Some(min),
+                max: Some(max),
+            } => must(format!("is an integer from {min} to {max}")),
+            ArgumentRule::Range {
+                min: Some(min),
+                max: None,
+            } => must(format!("is an integer of at least {min}")),
+            ArgumentRule::Range {
+                min: None,
+                max: Some(max),
+            } => must(format!("is an integer of at most {max}")),
+            ArgumentRule::Range {
+                min: None,
+                max: None,
+            } => must("is an integer".to_owned()),
+            ArgumentRule::Prefix(text) => must(format!("starts with `{}`", visible(text))),
+            ArgumentRule::Suffix(text) => must(format!("ends with `{}`", visible(text))),
+            ArgumentRule::Subset(values) => must(format!("lists only {}", scalars(values))),
+            ArgumentRule::AnyOf(values) => {
+                must(format!("lists at least one of {}", scalars(values)))
+            }
+            ArgumentRule::AllOf(values) => must(format!("lists all of {}", scalars(values))),
+            ArgumentRule::MaxLength(most) => must(format!("lists at most {most} items")),
+            ArgumentRule::Present => format!("must have an argument `{name}`"),
+            ArgumentRule::Absent => format!("must not have an argument `{name}`"),
+            ArgumentRule::PathUnder(path) => {
+                must(format!("is a path under `{}`", visible(&path.join("/"))))
+            }
+            ArgumentRule::Url(rule) => must(format!("is a URL with {}", rule.in_words())),
+        }
+    }
+}
+
+impl UrlRule {
+    fn in_words(&self) -> String {
+        let host = self.host.as_ref().map(|host| match host {
+            HostRule::Exact(host) => format!("host `{}`", visible(host)),
+            HostRule::Under(suffix) => format!("a host that ends with `{}`", visible(suffix)),
+        });
+        let parts = [
+            self.scheme
+                .as_ref()
+                .map(|scheme| format!("scheme `{}`", visible(scheme))),
+            host,
+            self.port.map(|port| format!("port {port}")),
+            self.path_prefix
+                .as_ref()
+                .map(|path| format!("a path that starts with `{}`", visible(path))),
+        ];
+        parts
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" and ")
+    }
+}
+
+impl Scalar {
+    fn in_words(&self) -> String {
+        match self {
+            Self::String(text) => format!("`{}`", visible(text)),
+            Self::Integer(integer) => integer.to_string(),
+            Self::Boolean(boolean) => boolean.to_string(),
+        }
+    }
+}
+
+fn scalars(values: &[Scalar]) -> String {
+    joined(values.iter().map(Scalar::in_words), "or")
+}
+
+fn list(singular: &str, plural: &str, words: &[String]) -> String {
+    match words {
+        [word] => format!("{singular} `{}`", visible(word)),
+        words => format!("{plural} {}", quoted(words, "or")),
+    }
+}
+
+fn quoted(texts: &[String], last: &str) -> String {
+    joined(
+        texts.iter().map(|text| format!("`{}`", visible(text))),
+        last,
+    )
+}
+
+fn joined(texts: impl Iterator<Item = impl Display>, last: &str) -> String {
+    let texts: Vec<String> = texts.map(|text| text.to_string()).collect();
+    match texts.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}

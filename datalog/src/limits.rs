@@ -1,0 +1,15 @@
+//! Counted bounds of the profile (rule 22). All inclusive: the number itself still passes.
+
+/// Most blocks in a token, the authority block included.
+pub const MAX_BLOCKS: usize = 17;
+/// Most checks in one block, the fixed ones of the authority block included.
+pub const MAX_CHECKS_PER_BLOCK: usize = 32;
+/// Most grants in the authority block.
+pub const MAX_GRANTS: usize = 256;
+/// Longest task text, in bytes.
+pub const MAX_TASK_BYTES: usize = 4_096;
+/// Delegation hops that a request gets unless it says otherwise.
+pub const DEFAULT_MAX_DEPTH: u32 = 3;
+/// Most comparisons that list constraints may ask of one call: the items of an argument times the
+/// values of a constraint. Far above honest use, and well under a millisecond.
+pub const MAX_LIST_COMPARISONS: usize = 100_000;

@@ -1,0 +1,288 @@
+//! Decoded blocks, read as the Biscuit format defines them, without an evaluator.
+//!
+//! Turns the protobuf messages of one block into borrowed views in which symbols are resolved.
+//! Knows the wire format and nothing of the profile. What has no view (maps, nested lists,
+//! closures inside closures) becomes [`TermView::Other`] or no view at all, which the profile
+//! then refuses. Work and memory are linear in the block's bytes.
+
+use biscuit_auth::format::schema::{self, op, op_binary, op_unary, term};
+
+/// Symbols that every token has without listing them (Biscuit specification, symbol table).
+const DEFAULT_SYMBOLS: [&str; 28] = [
+    "read",
+    "write",
+    "resource",
+    "operation",
+    "right",
+    "time",
+    "role",
+    "owner",
+    "tenant",
+    "namespace",
+    "user",
+    "team",
+    "service",
+    "admin",
+    "email",
+    "group",
+    "member",
+    "ip_address",
+    "client",
+    "client_ip",
+    "domain",
+    "path",
+    "version",
+    "cluster",
+    "node",
+    "hostname",
+    "nonce",
+    "query",
+];
+/// Index of the first symbol that a token lists itself.
+const SYMBOL_OFFSET: u64 = 1_024;
+
+/// The symbols in force for one block: the defaults, then what earlier first-party blocks and the
+/// block itself list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Symbols(Vec<String>);
+
+impl Symbols {
+    /// Adds a block's own symbols. `None` when one of them is already known, which the format
+    /// forbids.
+    pub(crate) fn extend(&mut self, symbols: &[String]) -> Option<()> {
+        let mut known: std::collections::HashSet<&str> = self
+            .0
+            .iter()
+            .map(String::as_str)
+            .chain(DEFAULT_SYMBOLS)
+            .collect();
+        if !symbols.iter().all(|symbol| known.insert(symbol)) {
+            return None;
+        }
+        self.0.extend_from_slice(symbols);
+        Some(())
+    }
+
+    pub(crate) fn resolve(&self, index: u64) -> Option<&str> {
+        match index.checked_sub(SYMBOL_OFFSET) {
+            Some(own) => self.0.get(usize::try_from(own).ok()?).map(String::as_str),
+            None => DEFAULT_SYMBOLS.get(usize::try_from(index).ok()?).copied(),
+        }
+    }
+}
+
+/// A term with its symbols resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TermView<'a> {
+    Variable(u32),
+    Integer(i64),
+    Str(&'a str),
+    Date(u64),
+    Bytes(&'a [u8]),
+    Bool(bool),
+    Set(Vec<TermView<'a>>),
+    Array(Vec<TermView<'a>>),
+    /// Null, a map, a list in a list, or a term without content.
+    Other,
+}
+
+/// A predicate with its symbols resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PredicateView<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) terms: Vec<TermView<'a>>,
+}
+
+/// One operation of an expression, in the postfix order of the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum OpView<'a> {
+    Value(TermView<'a>),
+    Unary(op_unary::Kind),
+    Binary(op_binary::Kind),
+    /// A closure that holds no closure with parameters of its own.
+    Closure(Vec<u32>, Vec<OpView<'a>>),
+}
+
+/// One query of a check.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct QueryView<'a> {
+    pub(crate) body: Vec<PredicateView<'a>>,
+    pub(crate) expressions: Vec<Vec<OpView<'a>>>,
+}
+
+/// Why a message has no view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WireError {
+    /// A symbol index that no table in force has, or an enumeration value the format lacks.
+    Undefined,
+    /// Something the format has and the profile never allows.
+    Unsupported(&'static str),
+}
+
+pub(crate) fn predicate<'a>(
+    message: &'a schema::Predicate,
+    symbols: &'a Symbols,
+) -> Result<PredicateView<'a>, WireError> {
+    Ok(PredicateView {
+        name: symbols.resolve(message.name).ok_or(WireError::Undefined)?,
+        terms: message
+            .terms
+            .iter()
+            .map(|message| term_view(message, symbols))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+pub(crate) fn query<'a>(
+    message: &'a schema::Rule,
+    symbols: &'a Symbols,
+) -> Result<QueryView<'a>, WireError> {
+    if !message.scope.is_empty() {
+        return Err(WireError::Unsupported("a scope"));
+    }
+    if !predicate(&message.head, symbols)?.terms.is_empty() {
+        return Err(WireError::Unsupported("a query with a head"));
+    }
+    Ok(QueryView {
+        body: message
+            .body
+            .iter()
+            .map(|message| predicate(message, symbols))
+            .collect::<Result<_, _>>()?,
+        expressions: message
+            .expressions
+            .iter()
+            .map(|expression| ops_view(&expression.ops, symbols, Inside::Expression))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn term_view<'a>(
+    message: &'a schema::Term,
+    symbols: &'a Symbols,
+) -> Result<TermView<'a>, WireError> {
+    let flat = |terms: &'a [schema::Term]| {
+        terms
+            .iter()
+            .map(|term| flat_term(term, symbols))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    match &message.content {
+        Some(term::Content::Set(set)) => Ok(TermView::Set(flat(&set.set)?)),
+        Some(term::Content::Array(array)) => Ok(TermView::Array(flat(&array.array)?)),
+        _ => flat_term(message, symbols),
+    }
+}
+
+fn flat_term<'a>(
+    message: &'a schema::Term,
+    symbols: &'a Symbols,
+) -> Result<TermView<'a>, WireError> {
+    Ok(match &message.content {
+        Some(term::Content::Variable(variable)) => TermView::Variable(*variable),
+        Some(term::Content::Integer(integer)) => TermView::Integer(*integer),
+        Some(term::Content::String(index)) => {
+            TermView::Str(symbols.resolve(*index).ok_or(WireError::Undefined)?)
+        }
+        Some(term::Content::Date(date)) => TermView::Date(*date),
+        Some(term::Content::Bytes(bytes)) => TermView::Bytes(bytes),
+        Some(term::Content::Bool(boolean)) => TermView::Bool(*boolean),
+        Some(
+            term::Content::Set(_)
+            | term::Content::Array(_)
+            | term::Content::Map(_)
+            | term::Content::Null(_),
+        )
+        | None => TermView::Other,
+    })
+}
+
+/// Where operations stand. Closures without parameters are the right-hand sides of lazy
+/// operators and may nest one level; a closure with parameters is allowed once.
+#[derive(Clone, Copy, PartialEq)]
+enum Inside {
+    Expression,
+    Lazy,
+    Closure,
+}
+
+fn ops_view<'a>(
+    messages: &'a [schema::Op],
+    symbols: &'a Symbols,
+    inside: Inside,
+) -> Result<Vec<OpView<'a>>, WireError> {
+    messages
+        .iter()
+        .map(|message| match &message.content {
+            Some(op::Content::Value(term)) => Ok(OpView::Value(term_view(term, symbols)?)),
+            Some(op::Content::Unary(unary)) => unary_view(unary),
+            Some(op::Content::Binary(binary)) => binary_view(binary),
+            Some(op::Content::Closure(closure)) => closure_view(closure, symbols, inside),
+            None => Err(WireError::Undefined),
+        })
+        .collect()
+}
+
+fn unary_view(message: &schema::OpUnary) -> Result<OpView<'_>, WireError> {
+    if message.ffi_name.is_some() {
+        return Err(WireError::Unsupported("an extern call"));
+    }
+    op_unary::Kind::from_i32(message.kind)
+        .map(OpView::Unary)
+        .ok_or(WireError::Undefined)
+}
+
+fn binary_view(message: &schema::OpBinary) -> Result<OpView<'_>, WireError> {
+    if message.ffi_name.is_some() {
+        return Err(WireError::Unsupported("an extern call"));
+    }
+    op_binary::Kind::from_i32(message.kind)
+        .map(OpView::Binary)
+        .ok_or(WireError::Undefined)
+}
+
+fn closure_view<'a>(
+    message: &'a schema::OpClosure,
+    symbols: &'a Symbols,
+    inside: Inside,
+) -> Result<OpView<'a>, WireError> {
+    let within = match (inside, message.params.is_empty()) {
+        (Inside::Expression, true) => Inside::Lazy,
+        (Inside::Expression | Inside::Lazy, false) => Inside::Closure,
+        (Inside::Lazy, true) | (Inside::Closure, _) => {
+            return Err(WireError::Unsupported("a closure inside a closure"));
+        }
+    };
+    Ok(OpView::Closure(
+        message.params.clone(),
+        ops_view(&message.ops, symbols, within)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_symbols_are_those_of_the_library() {
+        // The library's own table answers an insertion of a default with its fixed index.
+        let mut table = biscuit_auth::datalog::SymbolTable::new();
+        for (index, symbol) in DEFAULT_SYMBOLS.iter().enumerate() {
+            assert_eq!(usize::try_from(table.insert(symbol)), Ok(index), "{symbol}");
+        }
+        assert_eq!(table.insert("one more"), SYMBOL_OFFSET);
+    }
+
+    #[test]
+    fn a_symbol_listed_twice_is_refused() {
+        let mut symbols = Symbols::default();
+        assert!(symbols.extend(&["a".into(), "b".into()]).is_some());
+        assert_eq!(symbols.resolve(1_025), Some("b"));
+        assert_eq!(symbols.resolve(1_026), None);
+        assert_eq!(symbols.resolve(28), None);
+        assert_eq!(symbols.resolve(27), Some("query"));
+        assert!(symbols.extend(&["a".into()]).is_none());
+        assert!(symbols.extend(&["read".into()]).is_none());
+        assert!(symbols.extend(&["c".into(), "c".into()]).is_none());
+    }
+}
