@@ -241,6 +241,24 @@ impl RevocationList {
         }));
     }
 
+    /// Refuses what `snapshot` names as well as what the list names, and changes nothing else: for
+    /// a list that is known to be good but cannot be kept. Callers hold the one write lock.
+    #[cfg(feature = "sled-revocations")]
+    pub(super) fn also_refuse(&self, snapshot: &VerifiedSnapshot) {
+        let held = self.held.load();
+        let ids = held.entries.ids.iter().chain(snapshot.snapshot.ids());
+        let sessions = held
+            .entries
+            .sessions
+            .iter()
+            .chain(snapshot.snapshot.sessions());
+        self.held.store(Arc::new(Held {
+            entries: Arc::new(Entries::new(ids.copied(), sessions.cloned())),
+            version: held.version,
+            freshness: held.freshness,
+        }));
+    }
+
     /// Makes the list held fresh again. Callers hold the one write lock.
     pub(super) fn refresh(&self, fetched_at: Duration) {
         let held = self.held.load();

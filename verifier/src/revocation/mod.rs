@@ -8,6 +8,8 @@
 //! clears only while the list is fresh. So a verifier that is cut off goes on refusing what it knows
 //! to be revoked, and soon everything else.
 
+#[cfg(feature = "sled-revocations")]
+mod durable;
 mod list;
 mod memory;
 mod snapshot;
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 use bailiwick_datalog::RevocationId;
 
+#[cfg(feature = "sled-revocations")]
+pub use durable::{ApplyError, SledRevocations, StoreError};
 pub use list::{Applied, SnapshotRefused};
 pub use memory::MemoryRevocations;
 pub use snapshot::{Snapshot, SnapshotError};
