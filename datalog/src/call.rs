@@ -64,25 +64,46 @@ impl Call {
     }
 }
 
-/// A call's arguments by name, in the caller's order, each name once.
+/// A call's arguments: the JSON to execute and, beside it, the typed values that constraints see.
+/// Both come from one parse, so what is executed is what was authorized.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Arguments(Vec<(String, ArgumentValue)>);
+pub struct Arguments {
+    json: Map<String, Value>,
+    typed: Vec<(String, ArgumentValue)>,
+}
 
 impl Arguments {
     /// Types a JSON object. Never fails: what constraints can't express becomes
     /// [`ArgumentValue::Unrepresentable`], present but failing every constraint on it.
     pub fn from_json(object: &Map<String, Value>) -> Self {
-        Self(
-            object
-                .iter()
-                .map(|(name, value)| (name.clone(), ArgumentValue::from_json(value)))
-                .collect(),
-        )
+        let typed = object
+            .iter()
+            .map(|(name, value)| (name.clone(), ArgumentValue::from_json(value)))
+            .collect();
+        Self {
+            json: object.clone(),
+            typed,
+        }
+    }
+
+    /// The arguments as JSON.
+    pub fn json(&self) -> &Map<String, Value> {
+        &self.json
+    }
+
+    /// How many arguments the call has.
+    pub fn len(&self) -> usize {
+        self.typed.len()
+    }
+
+    /// True for a call without arguments.
+    pub fn is_empty(&self) -> bool {
+        self.typed.is_empty()
     }
 
     /// The value of an argument, if the call has it.
     pub fn get(&self, name: &str) -> Option<&ArgumentValue> {
-        self.0
+        self.typed
             .iter()
             .find(|(candidate, _)| candidate == name)
             .map(|(_, value)| value)
@@ -90,7 +111,9 @@ impl Arguments {
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArgumentValue)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.typed
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 }
 

@@ -13,3 +13,5 @@ pub const DEFAULT_MAX_DEPTH: u32 = 3;
 /// Most comparisons that list constraints may ask of one call: the items of an argument times the
 /// values of a constraint. Far above honest use, and well under a millisecond.
 pub const MAX_LIST_COMPARISONS: usize = 100_000;
+/// Most top-level arguments in one call.
+pub const MAX_ARGUMENTS: usize = 1_024;

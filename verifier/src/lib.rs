@@ -19,7 +19,20 @@
 
 pub mod audit;
 pub mod clock;
+mod denied;
 pub mod keys;
+mod permit;
 pub mod revocation;
 pub mod signed;
+mod token;
 pub mod trust;
+mod verifier;
+
+pub use clock::{Clock, ManualClock, Now};
+pub use denied::Denied;
+pub use keys::KeySet;
+pub use permit::Permit;
+pub use revocation::{MemoryRevocations, RevocationStatus, RevocationView};
+pub use token::{UnverifiedToken, VerifiedToken};
+pub use trust::TrustAnchor;
+pub use verifier::{ISSUED_AT_LEEWAY, Verifier, VerifierConfig};

@@ -1,0 +1,338 @@
+//! Why a request was refused: one exhaustive list, one stable code for each reason.
+//!
+//! The codes are a public contract, used alike in HTTP, JSON-RPC `_meta`, logs, metrics and
+//! audit; a renamed code is a breaking change. This module knows nothing of HTTP: each host maps
+//! the reasons at its edge, by exhaustive match.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{Access, ChainError, Timestamp, ToolName, words::visible};
+use thiserror::Error;
+
+/// A refusal. Exhaustive on purpose: a new reason breaks every map until someone handles it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Denied {
+    /// Not a token, not in its canonical encoding, or not presented as one.
+    #[error("the token can't be read: {what}")]
+    MalformedToken {
+        /// What is wrong.
+        what: String,
+    },
+    /// The token has more bytes than a token may have.
+    #[error("the token has {length} bytes, more than {limit}")]
+    TokenTooLarge {
+        /// Its length in bytes, or a lower bound of it.
+        length: usize,
+        /// The greatest length.
+        limit: usize,
+    },
+    /// A block says something that the token profile does not allow.
+    #[error("block {block} of the token is outside the token profile: {what}")]
+    ProfileViolation {
+        /// The block; 0 is the authority block.
+        block: usize,
+        /// What is not allowed.
+        what: String,
+    },
+    /// A key of another algorithm than Ed25519.
+    #[error("block {block} of the token uses another algorithm than Ed25519")]
+    UnsupportedAlgorithm {
+        /// The block.
+        block: usize,
+    },
+    /// The root key is not named, unknown or no longer accepted.
+    #[error("the token names no root key that this server accepts")]
+    UnknownKey {
+        /// The key it names.
+        id: Option<u32>,
+    },
+    /// A signature, the proof or the seal does not verify.
+    #[error("the token's signatures do not verify")]
+    BadSignature,
+    /// The session, or a narrowed part of it, has ended.
+    #[error("the access ended at {expires_at}; it is {now}")]
+    Expired {
+        /// The moment of the decision.
+        now: Timestamp,
+        /// The first moment that is refused.
+        expires_at: Timestamp,
+        /// The block that sets the end.
+        block: usize,
+    },
+    /// The token's time has not come.
+    #[error("the token is not valid before {issued_at}; it is {now}")]
+    NotYetValid {
+        /// The moment of the decision.
+        now: Timestamp,
+        /// When it was issued.
+        issued_at: Timestamp,
+    },
+    /// The token is for another server.
+    #[error("the token is for another server")]
+    WrongAudience {
+        /// The block that names the other server.
+        block: usize,
+    },
+    /// The session, or a part of the chain, was revoked.
+    #[error("the access was revoked")]
+    Revoked {
+        /// The revoked block; 0 stands for the whole session.
+        block: usize,
+    },
+    /// The revocation list is too old to rely on.
+    #[error("this server has no fresh revocation list and refuses every call until it has")]
+    RevocationStale {
+        /// Age of the list, if there is one.
+        age: Option<Duration>,
+    },
+    /// No grant has this tool with this access.
+    #[error("the tool `{tool}` ({access}) was not granted")]
+    ToolNotGranted {
+        /// The tool called.
+        tool: String,
+        /// The access the call needs.
+        access: Access,
+    },
+    /// The tool is granted, but not on this resource.
+    #[error("the tool `{tool}` was not granted on `{resource}`")]
+    ResourceNotGranted {
+        /// The tool called.
+        tool: String,
+        /// The resource, made safe to show.
+        resource: String,
+    },
+    /// A condition of a block does not hold.
+    #[error("{}", caveat_failed(*block, delegate.as_deref(), condition))]
+    CaveatFailed {
+        /// The block that sets the condition; 0 is the issuer's.
+        block: usize,
+        /// The sub-agent that the block narrowed the token for.
+        delegate: Option<String>,
+        /// The condition, as the end of "the call …".
+        condition: String,
+    },
+    /// The token was passed on more often than allowed.
+    #[error("the token was delegated {depth} times, more than {most}")]
+    DepthExceeded {
+        /// Blocks after the authority block.
+        depth: usize,
+        /// How many there may be.
+        most: i64,
+        /// The block that sets the bound.
+        block: usize,
+    },
+    /// The token is bound to a key and the call carries no proof.
+    #[error("the token is bound to a key; the call must carry a DPoP proof by it")]
+    HolderProofMissing,
+    /// The proof does not prove possession for this call.
+    #[error("the DPoP proof does not hold: {what}")]
+    HolderProofInvalid {
+        /// What is wrong.
+        what: String,
+    },
+    /// The proof was used before.
+    #[error("the DPoP proof was used before")]
+    HolderProofReplayed,
+    /// The policy refuses.
+    #[error("refused by policy: {what}")]
+    PolicyDenied {
+        /// What the policy says.
+        what: String,
+    },
+    /// The call needs an approval of its own.
+    #[error("the call needs an approval: {what}")]
+    ApprovalRequired {
+        /// What needs approval.
+        what: String,
+    },
+    /// The session's budget for such calls is used up.
+    #[error("the budget is used up: {what}")]
+    BudgetExhausted {
+        /// Which budget.
+        what: String,
+    },
+    /// A counted bound is passed.
+    #[error("{what}: {count}, more than {limit}")]
+    LimitExceeded {
+        /// What was counted.
+        what: String,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl Denied {
+    /// Every code, in the order of the reasons.
+    pub const ALL_CODES: [&'static str; 22] = [
+        "malformed_token",
+        "token_too_large",
+        "profile_violation",
+        "unsupported_algorithm",
+        "unknown_key",
+        "bad_signature",
+        "expired",
+        "not_yet_valid",
+        "wrong_audience",
+        "revoked",
+        "revocation_stale",
+        "tool_not_granted",
+        "resource_not_granted",
+        "caveat_failed",
+        "depth_exceeded",
+        "holder_proof_missing",
+        "holder_proof_invalid",
+        "holder_proof_replayed",
+        "policy_denied",
+        "approval_required",
+        "budget_exhausted",
+        "limit_exceeded",
+    ];
+
+    /// The reason's stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedToken { .. } => "malformed_token",
+            Self::TokenTooLarge { .. } => "token_too_large",
+            Self::ProfileViolation { .. } => "profile_violation",
+            Self::UnsupportedAlgorithm { .. } => "unsupported_algorithm",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::WrongAudience { .. } => "wrong_audience",
+            Self::Revoked { .. } => "revoked",
+            Self::RevocationStale { .. } => "revocation_stale",
+            Self::ToolNotGranted { .. } => "tool_not_granted",
+            Self::ResourceNotGranted { .. } => "resource_not_granted",
+            Self::CaveatFailed { .. } => "caveat_failed",
+            Self::DepthExceeded { .. } => "depth_exceeded",
+            Self::HolderProofMissing => "holder_proof_missing",
+            Self::HolderProofInvalid { .. } => "holder_proof_invalid",
+            Self::HolderProofReplayed => "holder_proof_replayed",
+            Self::PolicyDenied { .. } => "policy_denied",
+            Self::ApprovalRequired { .. } => "approval_required",
+            Self::BudgetExhausted { .. } => "budget_exhausted",
+            Self::LimitExceeded { .. } => "limit_exceeded",
+        }
+    }
+
+    /// The reason in plain words, safe to show: one line, foreign text escaped and cut.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        self.to_string()
+    }
+
+    /// True when the call was refused for what it asked, and the token is good for other calls;
+    /// false when the token itself is refused.
+    #[must_use]
+    pub fn is_about_the_call(&self) -> bool {
+        match self {
+            Self::ToolNotGranted { .. }
+            | Self::ResourceNotGranted { .. }
+            | Self::CaveatFailed { .. }
+            | Self::PolicyDenied { .. }
+            | Self::ApprovalRequired { .. }
+            | Self::BudgetExhausted { .. } => true,
+            Self::MalformedToken { .. }
+            | Self::TokenTooLarge { .. }
+            | Self::ProfileViolation { .. }
+            | Self::UnsupportedAlgorithm { .. }
+            | Self::UnknownKey { .. }
+            | Self::BadSignature
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::WrongAudience { .. }
+            | Self::Revoked { .. }
+            | Self::RevocationStale { .. }
+            | Self::DepthExceeded { .. }
+            | Self::HolderProofMissing
+            | Self::HolderProofInvalid { .. }
+            | Self::HolderProofReplayed
+            | Self::LimitExceeded { .. } => false,
+        }
+    }
+
+    pub(crate) fn tool_not_granted(tool: &ToolName, access: Access) -> Self {
+        Self::ToolNotGranted {
+            tool: tool.as_str().to_owned(),
+            access,
+        }
+    }
+
+    /// The refusal of a call whose resource text is not a resource at all (profile rule 8): for
+    /// hosts that read resources from strangers. `problem` is the canonicaliser's message.
+    #[must_use]
+    pub fn unreadable_resource(tool: &ToolName, text: &str, problem: &str) -> Self {
+        Self::ResourceNotGranted {
+            tool: tool.as_str().to_owned(),
+            resource: format!("{} ({problem})", visible(text)),
+        }
+    }
+}
+
+impl From<ChainError> for Denied {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::TooLarge { length } => Self::TokenTooLarge {
+                length,
+                limit: bailiwick_datalog::token_text::MAX_TOKEN_BYTES,
+            },
+            ChainError::Malformed(what) => Self::MalformedToken {
+                what: what.to_owned(),
+            },
+            ChainError::UnsupportedAlgorithm { block } => Self::UnsupportedAlgorithm { block },
+            ChainError::NoRootKeyId => Self::UnknownKey { id: None },
+            ChainError::BrokenSignature { .. } => Self::BadSignature,
+            ChainError::LimitExceeded { what, count, limit } => Self::LimitExceeded {
+                what: what.to_owned(),
+                count,
+                limit,
+            },
+            ChainError::Profile { block, what } => Self::ProfileViolation { block, what },
+        }
+    }
+}
+
+fn caveat_failed(block: usize, delegate: Option<&str>, condition: &str) -> String {
+    match (block, delegate) {
+        (0, _) => format!("as approved, the call {condition}"),
+        (_, Some(name)) => {
+            format!(
+                "as the token was narrowed for `{}`, the call {condition}",
+                visible(name)
+            )
+        }
+        (block, None) => format!("as block {block} narrows the token, the call {condition}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explanations_name_the_delegate_and_stay_on_one_line() {
+        let denied = Denied::CaveatFailed {
+            block: 2,
+            delegate: Some("sub-7\n".to_owned()),
+            condition: "must be on a resource under `files/reports`".to_owned(),
+        };
+        assert_eq!(
+            denied.explanation(),
+            "as the token was narrowed for `sub-7\\u{a}`, the call must be on a resource under \
+             `files/reports`"
+        );
+    }
+
+    #[test]
+    fn codes_are_distinct() {
+        let mut codes = Denied::ALL_CODES.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Denied::ALL_CODES.len());
+        assert!(codes.contains(&Denied::HolderProofMissing.code()));
+    }
+}

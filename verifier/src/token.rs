@@ -1,0 +1,203 @@
+//! Tokens before and after verification: two types, and one way from the first to the second.
+
+use bailiwick_datalog::{
+    Access, Chain, EncodedChain, Timestamp, ToolName,
+    token_text::{self, TokenTextError},
+};
+use biscuit_auth::Biscuit;
+
+use crate::denied::Denied;
+
+/// A token as a stranger presented it. Says "well formed", no more: nothing in it may be believed
+/// before [`crate::Verifier::verify`].
+#[derive(Clone)]
+pub struct UnverifiedToken {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) encoded: EncodedChain,
+    /// The text as presented, which a DPoP proof binds.
+    pub(crate) text: String,
+}
+
+impl UnverifiedToken {
+    /// Reads raw token bytes.
+    ///
+    /// # Errors
+    /// [`Denied::TokenTooLarge`], [`Denied::MalformedToken`], [`Denied::UnsupportedAlgorithm`],
+    /// [`Denied::UnknownKey`] when no root key is named, [`Denied::BadSignature`] for signatures
+    /// of a wrong size, [`Denied::LimitExceeded`] for too many blocks.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Denied> {
+        let bytes = bytes.into();
+        let encoded = EncodedChain::decode(&bytes)?;
+        let text = token_text::encode(&bytes);
+        Ok(Self {
+            bytes,
+            encoded,
+            text,
+        })
+    }
+
+    /// Reads a token's base64url text, padded or not.
+    ///
+    /// # Errors
+    /// As [`UnverifiedToken::from_bytes`].
+    pub fn from_text(text: &str) -> Result<Self, Denied> {
+        let bytes = token_text::decode(text).map_err(|error| match error {
+            TokenTextError::TooLarge => Denied::TokenTooLarge {
+                length: text.len() / 4 * 3,
+                limit: token_text::MAX_TOKEN_BYTES,
+            },
+            TokenTextError::Malformed => malformed("it is not base64url"),
+        })?;
+        let encoded = EncodedChain::decode(&bytes)?;
+        Ok(Self {
+            bytes,
+            encoded,
+            text: text.to_owned(),
+        })
+    }
+
+    /// Reads the value of an `Authorization` header: `Bearer ` or `DPoP `, then one token
+    /// (profile rule 23). The scheme's case does not matter (RFC 9110 section 11.1).
+    ///
+    /// # Errors
+    /// [`Denied::MalformedToken`] for another scheme or shape, and as
+    /// [`UnverifiedToken::from_bytes`].
+    pub fn from_authorization_header(value: &[u8]) -> Result<Self, Denied> {
+        let value = std::str::from_utf8(value).map_err(|_| malformed("it is not text"))?;
+        let (scheme, text) = value
+            .split_once(' ')
+            .ok_or_else(|| malformed("the header has no token"))?;
+        if !scheme.eq_ignore_ascii_case("Bearer") && !scheme.eq_ignore_ascii_case("DPoP") {
+            return Err(malformed("the scheme is neither Bearer nor DPoP"));
+        }
+        Self::from_text(text)
+    }
+}
+
+impl UnverifiedToken {
+    /// The text as presented: what the `ath` claim of a DPoP proof is the hash of. A secret.
+    #[must_use]
+    pub fn expose_text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::fmt::Debug for UnverifiedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn malformed(what: &str) -> Denied {
+    Denied::MalformedToken {
+        what: what.to_owned(),
+    }
+}
+
+/// A token whose signatures, shape, time, audience, revocation and depth were verified at one
+/// moment. Proves nothing about a call, nor that the presenter holds the bound key; only
+/// [`crate::Verifier`] makes one.
+#[derive(Clone)]
+pub struct VerifiedToken {
+    pub(crate) biscuit: Biscuit,
+    pub(crate) chain: Chain,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl VerifiedToken {
+    /// The decoded chain.
+    #[must_use]
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        self.chain.authority().session.as_str()
+    }
+
+    /// The approval that created the session.
+    #[must_use]
+    pub fn approval(&self) -> &str {
+        self.chain.authority().approval.as_str()
+    }
+
+    /// The application the session belongs to.
+    #[must_use]
+    pub fn application(&self) -> &str {
+        self.chain.authority().application.as_str()
+    }
+
+    /// The human on whose behalf the session runs.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        self.chain.authority().principal.as_str()
+    }
+
+    /// The agent the session was approved for.
+    #[must_use]
+    pub fn agent(&self) -> &str {
+        self.chain.authority().agent.as_str()
+    }
+
+    /// The earliest end that any block sets: the first moment that is refused.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// True when some call of the tool could be allowed: a grant names it and no block excludes
+    /// it. For showing a catalogue; never a decision.
+    #[must_use]
+    pub fn may_call(&self, tool: &ToolName, access: Access) -> bool {
+        bailiwick_datalog::Effective::of(&self.chain)
+            .grants
+            .iter()
+            .any(|grant| grant.tool == tool.as_str() && grant.access == access)
+    }
+}
+
+impl std::fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("session", &self.session())
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_another_shape_are_malformed() {
+        for bad in [
+            &b"Bearer"[..],
+            b"",
+            b"Bearer ",
+            b"Basic abcd",
+            b"abcd",
+            b"Bearer  abcd",
+            b"Bearer ab cd",
+            b"Bearer abcd, Bearer abcd",
+            b"Bearer \xff",
+        ] {
+            let denied = UnverifiedToken::from_authorization_header(bad).unwrap_err();
+            assert_eq!(denied.code(), "malformed_token", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn text_longer_than_any_token_is_too_large() {
+        let denied = UnverifiedToken::from_text(&"A".repeat(21_849)).unwrap_err();
+        assert_eq!(denied.code(), "token_too_large");
+        let denied = UnverifiedToken::from_text(&"A".repeat(21_848)).unwrap_err();
+        assert_eq!(denied.code(), "token_too_large", "16,386 bytes");
+        let denied = UnverifiedToken::from_text(&"A".repeat(21_844)).unwrap_err();
+        assert_eq!(denied.code(), "malformed_token", "16,383 bytes");
+    }
+}
