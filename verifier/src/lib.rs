@@ -1,8 +1,8 @@
 //! Offline verifier for Bailiwick capability tokens: may this token do this, now?
 //!
 //! The crate owns the decision and everything it rests on: the keys that may have minted a token
-//! ([`trust`], [`keys`]), what was revoked ([`revocation`]), and who holds the token. Beside
-//! it stands the [`audit`] record that proves what was decided.
+//! ([`trust`], [`keys`]), what was revoked ([`revocation`]), and who holds the token
+//! ([`holder`]). Beside it stands the [`audit`] record that proves what was decided.
 //!
 //! # Laws
 //!
@@ -20,6 +20,7 @@
 pub mod audit;
 pub mod clock;
 mod denied;
+pub mod holder;
 pub mod keys;
 mod permit;
 pub mod revocation;
