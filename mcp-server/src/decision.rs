@@ -1,0 +1,214 @@
+//! What was decided about a call, in the words that the agent, the record and the issuer need.
+//!
+//! The decision itself is the verifier's; this module maps its one enum of reasons to what the
+//! gateway does about each, and shapes a missing right so that a program can ask for it.
+
+use bailiwick_datalog::{Access, Call, ResourcePath, Timestamp, words::visible};
+use bailiwick_verifier::{Denied, VerifiedToken};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    arguments::ArgumentError,
+    call::{PermittedCall, digest},
+    catalogue::Tool,
+    surface::Surface,
+};
+
+/// How long the ready-made request for access asks for, in seconds.
+const SUGGESTED_DURATION: u64 = 900;
+
+/// The decision on one call, on its way from the gate to the tool.
+#[derive(Debug)]
+pub(crate) enum Decided {
+    /// The call may be executed, once.
+    Permitted(Box<PermittedCall>, Timestamp),
+    /// A right is missing.
+    Denied(Refused, Denial),
+    /// The arguments don't fit the tool.
+    BadArguments(Refused, ArgumentError),
+    /// There is no such tool.
+    UnknownTool(Refused),
+}
+
+/// What the gateway does about a [`Denied`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// The token is not good: 401, another token is needed.
+    Token,
+    /// The gateway cannot tell: 503, the same request may pass later.
+    Unavailable,
+    /// The token is good and does not allow this call: a tool result that says so.
+    Right,
+}
+
+/// What the gateway does about a reason found while verifying a token.
+///
+/// Exhaustive on purpose: a new reason must be placed here before it can be answered.
+pub(crate) fn disposition(denied: &Denied) -> Disposition {
+    match denied {
+        Denied::MalformedToken { .. }
+        | Denied::TokenTooLarge { .. }
+        | Denied::ProfileViolation { .. }
+        | Denied::UnsupportedAlgorithm { .. }
+        | Denied::UnknownKey { .. }
+        | Denied::BadSignature
+        | Denied::Expired { .. }
+        | Denied::NotYetValid { .. }
+        | Denied::WrongAudience { .. }
+        | Denied::Revoked { .. }
+        | Denied::DepthExceeded { .. }
+        | Denied::HolderProofMissing
+        | Denied::HolderProofInvalid { .. }
+        | Denied::HolderProofReplayed
+        | Denied::LimitExceeded { .. } => Disposition::Token,
+        Denied::RevocationStale { .. } => Disposition::Unavailable,
+        Denied::ToolNotGranted { .. }
+        | Denied::ResourceNotGranted { .. }
+        | Denied::CaveatFailed { .. }
+        | Denied::PolicyDenied { .. }
+        | Denied::ApprovalRequired { .. }
+        | Denied::BudgetExhausted { .. } => Disposition::Right,
+    }
+}
+
+/// What the gateway does about a denied call whose token was verified at the same moment: as
+/// [`disposition`], except that a limit can only be one of the call's.
+pub(crate) fn disposition_of_call(denied: &Denied) -> Disposition {
+    match denied {
+        Denied::LimitExceeded { .. } => Disposition::Right,
+        other => disposition(other),
+    }
+}
+
+/// A call that was not permitted, for the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    /// The tool, as the caller named it.
+    pub(crate) tool: String,
+    /// What the tool does, where it is known.
+    pub(crate) access: Option<Access>,
+    /// What the call would have touched, where that is known.
+    pub(crate) resources: Vec<ResourcePath>,
+    /// Why.
+    pub(crate) code: &'static str,
+    /// SHA-256 of the arguments.
+    pub(crate) arguments_digest: [u8; 32],
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+impl Refused {
+    /// A call of a tool that the catalogue does not have.
+    pub(crate) fn unknown_tool(name: &str, arguments: &Map<String, Value>, at: Timestamp) -> Self {
+        Self {
+            // Longer names than tools have are not worth keeping.
+            tool: visible(name).chars().take(64).collect(),
+            access: None,
+            resources: Vec::new(),
+            code: "unknown_tool",
+            arguments_digest: digest(arguments),
+            at,
+        }
+    }
+
+    /// A call whose arguments name nothing that could be authorized.
+    pub(crate) fn before_authorization(
+        tool: &Tool,
+        code: &'static str,
+        arguments: &Map<String, Value>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            tool: tool.name.to_string(),
+            access: Some(tool.access),
+            resources: Vec::new(),
+            code,
+            arguments_digest: digest(arguments),
+            at,
+        }
+    }
+
+    /// A call that the verifier denied.
+    pub(crate) fn by_verifier(
+        call: &Call,
+        denied: &Denied,
+        arguments_digest: [u8; 32],
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            tool: call.tool.to_string(),
+            access: Some(call.access),
+            resources: call.resources.clone(),
+            code: denied.code(),
+            arguments_digest,
+            at,
+        }
+    }
+}
+
+/// A missing right, as a program reads it in `_meta["bailiwick/denial"]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Denial {
+    /// Stable code.
+    pub(crate) code: &'static str,
+    /// Plain words.
+    pub(crate) explanation: String,
+    tool: String,
+    request_access: Option<Value>,
+}
+
+impl Denial {
+    /// A call that the token does not allow, with the request that would have allowed it.
+    pub(crate) fn missing_right(
+        denied: &Denied,
+        call: &Call,
+        caller: &VerifiedToken,
+        surface: &Surface,
+    ) -> Self {
+        let resources: Vec<String> = call.resources.iter().map(ToString::to_string).collect();
+        let request = json!({
+            "authorization_details": [{
+                "type": "mcp_tools",
+                "locations": [surface.audience],
+                "task": caller.chain().authority().task,
+                "duration": SUGGESTED_DURATION,
+                "tools": [{
+                    "name": call.tool,
+                    "access": call.access,
+                    "resources": resources,
+                }],
+            }],
+        });
+        Self {
+            code: denied.code(),
+            explanation: denied.explanation(),
+            tool: call.tool.to_string(),
+            request_access: Some(request),
+        }
+    }
+
+    /// A path that could be read in two ways: no resource, so granted to nobody.
+    pub(crate) fn ambiguous_path(tool: &Tool, error: &ArgumentError) -> Self {
+        Self {
+            code: "resource_not_granted",
+            explanation: visible(&error.to_string()),
+            tool: tool.name.to_string(),
+            request_access: None,
+        }
+    }
+
+    /// The denial as JSON.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut members = json!({
+            "code": self.code,
+            "explanation": self.explanation,
+            "tool": self.tool,
+            // The same call with the same token is refused again.
+            "retryable": false,
+        });
+        if let (Some(members), Some(request)) = (members.as_object_mut(), &self.request_access) {
+            members.insert("request_access".to_owned(), request.clone());
+        }
+        members
+    }
+}

@@ -1,0 +1,278 @@
+//! The gateway put together: what it opens, what it serves, what it keeps running.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bailiwick_datalog::Audience;
+use bailiwick_verifier::{
+    Clock, KeySet, RevocationView, Verifier, VerifierConfig, revocation::SledRevocations,
+};
+use http::StatusCode;
+use reqwest::Client;
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+};
+use serde_json::{Value, json};
+use tokio::{sync::Mutex, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    audit::AuditLog,
+    catalogue::Catalogue,
+    config::{GatewayConfig, OpenError},
+    durable,
+    files::FilesProvider,
+    gate::{Gate, MAX_BODY_BYTES, admit, problem},
+    handler::{Handler, Server},
+    issuer::{
+        fetch::{self, Source},
+        refresh::{RefreshError, Refresher, install},
+        report::{self, Courier},
+        trust::TrustStore,
+    },
+    record::Recorder,
+    surface::{MCP_PATH, METADATA_PATH, METADATA_ROOT_PATH, Surface},
+};
+
+/// The gate between MCP clients and tools.
+///
+/// Opening one reads what earlier runs left behind; it fetches nothing and serves nothing until
+/// [`Gateway::spawn_refresh`] and [`Gateway::router`] are used. Until the first refresh succeeds
+/// every call is refused.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    refresher: Arc<Mutex<Refresher>>,
+    courier: std::sync::Mutex<Option<Courier>>,
+}
+
+struct Shared {
+    surface: Arc<Surface>,
+    catalogue: Arc<Catalogue>,
+    trust: Arc<TrustStore>,
+    revocations: Arc<SledRevocations>,
+    clock: Arc<dyn Clock>,
+    gate: Arc<Gate>,
+    server: Arc<Server>,
+}
+
+impl Gateway {
+    /// Opens the gateway's state. Blocks on the disk.
+    ///
+    /// Installs *ring* as the process's TLS provider if none is installed yet.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is served then.
+    pub fn open(config: GatewayConfig) -> Result<Self, OpenError> {
+        let surface = Arc::new(Surface::new(&config.public_url, &config.issuer_url)?);
+        let state = private_directory(&config.data_dir, "gateway")?;
+        let records = private_directory(&config.data_dir, "audit")?;
+        let files =
+            FilesProvider::open(&config.files_root).map_err(|source| OpenError::Directory {
+                path: config.files_root.clone(),
+                source,
+            })?;
+        let trust = Arc::new(TrustStore::open(
+            config.trust_anchor,
+            &state.join("keys.json"),
+        )?);
+        let keys = trust.current();
+        let revocation_keys = keys
+            .as_ref()
+            .map(|keys| keys.revocation_keys())
+            .unwrap_or_default();
+        let revocations = Arc::new(SledRevocations::open(
+            &state,
+            config.max_staleness,
+            revocation_keys,
+        )?);
+        let view: Arc<dyn RevocationView> = revocations.clone();
+        let verifier = Arc::new(
+            Verifier::new(VerifierConfig {
+                audience: surface.audience.clone(),
+                keys: Arc::new(KeySet::default()),
+                revocations: view,
+            })
+            .map_err(OpenError::Policy)?,
+        );
+        if let Some(keys) = &keys {
+            install(&verifier, keys);
+        }
+        let catalogue = Arc::new(Catalogue::built_in()?);
+        let client = http_client()?;
+        let (reporter, courier) = report::channel(
+            client.clone(),
+            endpoint(&config.issuer_url, "/v1/audit"),
+            config.gateway_token,
+        );
+        let audit = AuditLog::open(&records.join("gateway.jsonl"))?;
+        let refresher = Refresher::new(
+            Source::new(client.clone(), endpoint(&config.issuer_url, "/v1/keys")),
+            Source::new(client, endpoint(&config.issuer_url, "/v1/revocations")),
+            Arc::clone(&trust),
+            Arc::clone(&revocations),
+            Arc::clone(&verifier),
+            Arc::clone(&config.clock),
+        );
+        let gate = Arc::new(Gate {
+            surface: Arc::clone(&surface),
+            verifier,
+            trust: Arc::clone(&trust),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&config.clock),
+        });
+        let server = Arc::new(Server {
+            catalogue: Arc::clone(&catalogue),
+            files,
+            recorder: Recorder::new(audit, reporter),
+            clock: Arc::clone(&config.clock),
+        });
+        let shared = Shared {
+            surface,
+            catalogue,
+            trust,
+            revocations,
+            clock: config.clock,
+            gate,
+            server,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            refresher: Arc::new(Mutex::new(refresher)),
+            courier: std::sync::Mutex::new(courier),
+        })
+    }
+
+    /// The audience that tokens must have to be good here.
+    #[must_use]
+    pub fn audience(&self) -> &Audience {
+        &self.shared.surface.audience
+    }
+
+    /// Everything the gateway serves.
+    pub fn router(&self) -> Router {
+        let gate = middleware::from_fn_with_state(Arc::clone(&self.shared.gate), admit);
+        Router::new()
+            .route_service(MCP_PATH, mcp_service(&self.shared.server))
+            .route_layer(gate)
+            .route(METADATA_PATH, get(metadata))
+            .route(METADATA_ROOT_PATH, get(metadata))
+            .route("/v1/catalogue", get(catalogue))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(Arc::clone(&self.shared))
+    }
+
+    /// Fetches keys and revocations once.
+    ///
+    /// # Errors
+    /// [`RefreshError`]; what was known before still holds while it is fresh.
+    pub async fn refresh(&self) -> Result<(), RefreshError> {
+        self.refresher.lock().await.refresh_all().await
+    }
+
+    /// Keeps keys and revocations fresh, and delivers reports, until `stop` is cancelled.
+    pub fn spawn_refresh(&self, stop: CancellationToken) -> JoinHandle<()> {
+        let refresher = Arc::clone(&self.refresher);
+        let courier = self
+            .courier
+            .lock()
+            .ok()
+            .and_then(|mut courier| courier.take());
+        tokio::spawn(async move {
+            let refreshing = async {
+                refresher.lock().await.run(stop.clone()).await;
+            };
+            let reporting = async {
+                if let Some(courier) = courier {
+                    courier.run(stop.clone()).await;
+                }
+            };
+            tokio::join!(refreshing, reporting);
+        })
+    }
+}
+
+/// The MCP library's HTTP service, without sessions: a request is decided on its own, so there
+/// is nothing that could be bound to another principal than the token's.
+fn mcp_service(server: &Arc<Server>) -> StreamableHttpService<Handler, NeverSessionManager> {
+    let server = Arc::clone(server);
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(MAX_BODY_BYTES.saturating_mul(2))
+        // The gate checks both, against the gateway's own names.
+        .disable_allowed_hosts();
+    StreamableHttpService::new(
+        move || Ok(Handler(Arc::clone(&server))),
+        Arc::new(NeverSessionManager::default()),
+        config,
+    )
+}
+
+/// RFC 9728: who mints tokens for this server and how they are presented.
+async fn metadata(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(json!({
+        "resource": shared.surface.audience,
+        "authorization_servers": [shared.surface.issuer],
+        "bearer_methods_supported": ["header"],
+        "authorization_details_types_supported": ["mcp_tools"],
+        "resource_name": "Bailiwick gateway",
+    }))
+}
+
+async fn catalogue(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    Json(shared.catalogue.document(&shared.surface.audience))
+}
+
+async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// Ready means: a call could be allowed now. Keys are known and the revocation list is fresh.
+async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let age = shared.revocations.age(shared.clock.now().monotonic);
+    let fresh = age.is_some_and(|age| age <= shared.revocations.max_staleness());
+    if shared.trust.current().is_none() {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unknown_key",
+            "no keys are known yet",
+        );
+    }
+    if !fresh {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "revocation_stale",
+            "there is no fresh revocation list",
+        );
+    }
+    Json(json!({ "status": "ready" })).into_response()
+}
+
+fn private_directory(data_dir: &Path, name: &str) -> Result<std::path::PathBuf, OpenError> {
+    let path = data_dir.join(name);
+    durable::private_directory(&path).map_err(|source| OpenError::Directory {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(path)
+}
+
+fn http_client() -> Result<Client, OpenError> {
+    // Fails only if a provider is installed already, which is just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    fetch::client().map_err(OpenError::Client)
+}
+
+fn endpoint(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(path);
+    url
+}

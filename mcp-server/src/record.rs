@@ -1,0 +1,164 @@
+//! What goes on the record about a call: the audit line that must be durable, and the report to
+//! the issuer that may get lost. Arguments appear as a digest only.
+
+use bailiwick_datalog::{Access, ResourcePath, Timestamp};
+use bailiwick_verifier::VerifiedToken;
+use serde_json::{Value, json};
+
+use crate::{
+    audit::{AuditLog, NotRecorded},
+    call::PermittedCall,
+    decision::Refused,
+    issuer::report::{CallReport, Decision, Reporter},
+};
+
+/// A decision on a call.
+const DECIDED: &str = "call_decided";
+/// What came of a call that was allowed.
+const ENDED: &str = "call_ended";
+
+/// Writes decisions and outcomes.
+pub(crate) struct Recorder {
+    audit: AuditLog,
+    reporter: Reporter,
+}
+
+/// What an outcome refers to.
+pub(crate) struct Summary(Value);
+
+impl Recorder {
+    /// Writes to these two.
+    pub(crate) fn new(audit: AuditLog, reporter: Reporter) -> Self {
+        Self { audit, reporter }
+    }
+
+    /// Records a call that may now be executed.
+    ///
+    /// # Errors
+    /// [`NotRecorded`]: it must not be executed.
+    pub(crate) async fn allowed(
+        &self,
+        caller: &VerifiedToken,
+        call: &PermittedCall,
+        at: Timestamp,
+    ) -> Result<(), NotRecorded> {
+        let permit = call.permit();
+        let line = Line {
+            tool: permit.call().tool.as_str(),
+            access: Some(permit.call().access),
+            resources: &permit.call().resources,
+            arguments_digest: call.arguments_digest(),
+            code: None,
+            grants: permit.grant_ids(),
+        };
+        self.decided(caller, line, at).await
+    }
+
+    /// Records a call that goes no further.
+    ///
+    /// # Errors
+    /// [`NotRecorded`].
+    pub(crate) async fn refused(
+        &self,
+        caller: &VerifiedToken,
+        refused: &Refused,
+    ) -> Result<(), NotRecorded> {
+        let line = Line {
+            tool: &refused.tool,
+            access: refused.access,
+            resources: &refused.resources,
+            arguments_digest: &refused.arguments_digest,
+            code: Some(refused.code),
+            grants: &[],
+        };
+        self.decided(caller, line, refused.at).await
+    }
+
+    /// What the outcome of a call will refer to.
+    pub(crate) fn summary(&self, caller: &VerifiedToken, call: &PermittedCall) -> Summary {
+        Summary(json!({
+            "session": caller.session(),
+            "tool": call.permit().call().tool,
+            "arguments_sha256": hex::encode(call.arguments_digest()),
+        }))
+    }
+
+    /// Records what came of a call: done, or the code of its failure.
+    ///
+    /// # Errors
+    /// [`NotRecorded`].
+    pub(crate) async fn outcome(
+        &self,
+        summary: Summary,
+        failure: Option<&'static str>,
+        at: Timestamp,
+    ) -> Result<(), NotRecorded> {
+        let Summary(mut fields) = summary;
+        if let Some(fields) = fields.as_object_mut() {
+            let outcome = if failure.is_some() { "failed" } else { "done" };
+            fields.insert("outcome".to_owned(), json!(outcome));
+            fields.insert("code".to_owned(), json!(failure));
+        }
+        self.audit.record(at, ENDED, fields).await
+    }
+
+    async fn decided(
+        &self,
+        caller: &VerifiedToken,
+        line: Line<'_>,
+        at: Timestamp,
+    ) -> Result<(), NotRecorded> {
+        let decision = if line.code.is_some() {
+            Decision::Deny
+        } else {
+            Decision::Allow
+        };
+        let delegates: Vec<String> = caller.chain().delegates().map(str::to_owned).collect();
+        let token = caller
+            .chain()
+            .revocation_ids()
+            .last()
+            .map(ToString::to_string);
+        let fields = json!({
+            "session": caller.session(),
+            "agent": caller.agent(),
+            "delegates": delegates,
+            "token": token,
+            "tool": line.tool,
+            "access": line.access,
+            "resources": line.resources,
+            "arguments_sha256": hex::encode(line.arguments_digest),
+            "decision": decision,
+            "code": line.code,
+            "grants": line.grants,
+        });
+        self.audit.record(at, DECIDED, fields).await?;
+        tracing::info!(
+            session = %caller.session(),
+            tool = line.tool,
+            code = line.code.unwrap_or("ok"),
+            "call decided"
+        );
+        self.reporter.offer(CallReport {
+            session: caller.session().to_string(),
+            agent: caller.agent().to_string(),
+            delegates,
+            tool: line.tool.to_owned(),
+            access: line.access,
+            resources: line.resources.to_vec(),
+            decision,
+            code: line.code,
+            at,
+        });
+        Ok(())
+    }
+}
+
+struct Line<'a> {
+    tool: &'a str,
+    access: Option<Access>,
+    resources: &'a [ResourcePath],
+    arguments_digest: &'a [u8; 32],
+    code: Option<&'static str>,
+    grants: &'a [String],
+}
