@@ -1,2 +1,82 @@
-//! placeholder
-fn main() {}
+//! `bailiwick`: the one program.
+//!
+//! Reads the command line, starts what every command needs, runs one command
+//! and ends with its exit code. The commands hold wiring only; what they wire
+//! lives in the library crates.
+
+mod catalogue;
+mod challenge;
+#[allow(dead_code, reason = "read with holder proofs")]
+mod check;
+mod cli;
+mod clock;
+#[allow(dead_code, reason = "used by the servers")]
+mod commands;
+#[allow(dead_code, reason = "used by the servers")]
+mod datadir;
+mod denial;
+mod device_flow;
+mod duration;
+mod exit;
+mod files;
+#[allow(dead_code, reason = "used by the servers")]
+mod hosting;
+mod http;
+mod invocation;
+mod mcp_client;
+mod narrow;
+mod operator;
+mod output;
+#[allow(dead_code, reason = "used by the servers")]
+mod samples;
+#[allow(dead_code, reason = "used by the servers")]
+mod serve;
+mod telemetry;
+mod token_file;
+#[allow(dead_code, reason = "written by the servers")]
+mod trust;
+mod waiting;
+mod wish;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => run(cli).into(),
+        Err(refusal) => refuse(&refusal).into(),
+    }
+}
+
+fn run(cli: Cli) -> Exit {
+    let output = Output::new(cli.json);
+    let filter = cli.log.as_deref().unwrap_or(cli.command.default_log());
+    http::install_crypto_provider();
+    let ended = telemetry::start(filter).and_then(|()| commands::run(cli.command, output));
+    ended.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit()
+    })
+}
+
+/// Help and version are not refusals; anything else is one of usage, which a
+/// program that asked for JSON hears of in JSON too.
+fn refuse(refusal: &clap::Error) -> Exit {
+    // Where nobody reads, the exit code still tells.
+    let _ = refusal.print();
+    if !refusal.use_stderr() {
+        return Exit::Done;
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = refusal.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        Output::new(true).failure(&Failure::usage(message));
+    }
+    Exit::Usage
+}

@@ -1,0 +1,54 @@
+//! The commands, each in a module of its own: its options, what it does with
+//! the libraries, and what it says.
+
+pub(crate) mod attenuate;
+pub(crate) mod call;
+pub(crate) mod check;
+pub(crate) mod inspect;
+pub(crate) mod keys;
+pub(crate) mod request;
+pub(crate) mod revoke;
+pub(crate) mod sessions;
+pub(crate) mod tools;
+
+use crate::cli::Command;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// Runs a command to its end.
+///
+/// # Errors
+///
+/// What stopped it; nothing about it was reported yet.
+pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Attenuate(args) => attenuate::run(&args, output),
+        Command::Check(args) => check::run(&args),
+        Command::Request(args) => client(request::run(args, output)),
+        Command::Call(args) => client(call::run(args, output)),
+        Command::Tools(args) => client(tools::run(args, output)),
+        Command::Inspect(args) => client(inspect::run(args, output)),
+        Command::Sessions(args) => client(sessions::run(args, output)),
+        Command::Revoke(args) => client(revoke::run(args, output)),
+        Command::Keys(args) => client(keys::run(args, output)),
+    }
+}
+
+fn server(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    run_on(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn client(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    run_on(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+fn run_on(
+    mut runtime: tokio::runtime::Builder,
+    work: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    runtime
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("internal", format!("cannot start: {error}")))?
+        .block_on(work)
+}

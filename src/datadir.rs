@@ -1,0 +1,201 @@
+//! The data directory: private to its owner and used by one process at a time.
+//!
+//! Owns the directory itself, its lock and the names at its top level. What
+//! the issuer and the gateway keep below is theirs.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+
+use crate::exit::Failure;
+
+/// The token of the operator API, written by the issuer.
+pub(crate) const OPERATOR_TOKEN: &str = "operator.token";
+/// The token with which a gateway reports to the issuer, written by the issuer.
+pub(crate) const GATEWAY_TOKEN: &str = "gateway.token";
+/// The trust anchor in text, so that commands on the same machine find it.
+pub(crate) const TRUST_ANCHOR: &str = "trust-anchor";
+/// The sandbox of the built-in files provider.
+pub(crate) const FILES: &str = "files";
+
+const LOCK: &str = "LOCK";
+
+/// A data directory that this process alone uses until the value is dropped.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Creates the directory if need be, with mode 0700, and locks it.
+    ///
+    /// The lock is an advisory one on the file `LOCK`; the system releases it
+    /// when the process ends, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// `data_dir_in_use` when another process holds the lock,
+    /// `data_dir_exposed` when other users could read the directory, and
+    /// `data_dir_unusable` when it cannot be created or locked.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let unusable = |error: &io::Error| {
+            Failure::new(
+                "data_dir_unusable",
+                format!(
+                    "cannot use the data directory `{}`: {error}",
+                    path.display()
+                ),
+            )
+        };
+        create_private(path).map_err(|error| unusable(&error))?;
+        let path = fs::canonicalize(path).map_err(|error| unusable(&error))?;
+        refuse_exposed(&path)?;
+        let mut lock = open_lock(&path.join(LOCK)).map_err(|error| unusable(&error))?;
+        let free =
+            fs4::fs_std::FileExt::try_lock_exclusive(&lock).map_err(|error| unusable(&error))?;
+        if !free {
+            return Err(in_use(&path, &mut lock));
+        }
+        sign(&mut lock).map_err(|error| unusable(&error))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The absolute path of the directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Creates a private directory below, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// `data_dir_unusable` when it cannot be created.
+    pub(crate) fn directory(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.path.join(name);
+        create_private(&path).map_err(|error| {
+            Failure::new(
+                "data_dir_unusable",
+                format!("cannot create the directory `{}`: {error}", path.display()),
+            )
+        })?;
+        Ok(path)
+    }
+}
+
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(path)
+}
+
+#[cfg(unix)]
+fn refuse_exposed(path: &Path) -> Result<(), Failure> {
+    let mode = fs::metadata(path)
+        .map(|metadata| metadata.permissions().mode())
+        .unwrap_or(0o777);
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "data_dir_exposed",
+        format!(
+            "other users can reach the data directory `{}`",
+            path.display()
+        ),
+    )
+    .hint(format!(
+        "run `chmod 700 {}`, or choose another with `--data-dir`",
+        path.display()
+    )))
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_path: &Path) -> Result<(), Failure> {
+    Ok(())
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    options.mode(0o600);
+    options.open(path)
+}
+
+/// Leaves the process id for whoever finds the directory locked.
+fn sign(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+fn in_use(path: &Path, lock: &mut File) -> Failure {
+    // The id is for the message only; a process that has not signed yet is
+    // reported without it.
+    let mut signature = String::new();
+    let read = lock.take(16).read_to_string(&mut signature);
+    let holder = match (read, signature.trim().parse::<u32>()) {
+        (Ok(_), Ok(pid)) => format!("process {pid}"),
+        _ => "another process".to_owned(),
+    };
+    Failure::new(
+        "data_dir_in_use",
+        format!(
+            "the data directory `{}` is in use by {holder}",
+            path.display()
+        ),
+    )
+    .hint("stop that one first, or choose another directory with `--data-dir`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_opens_once_and_again_after_it_was_left() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let first = DataDir::open(&path).unwrap();
+        let refused = DataDir::open(&path).unwrap_err();
+        assert_eq!(refused.code(), "data_dir_in_use");
+        assert!(
+            refused
+                .message()
+                .contains(&format!("process {}", std::process::id()))
+        );
+        assert!(refused.message().contains("data`"), "{}", refused.message());
+        drop(first);
+        DataDir::open(&path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_directory_is_private_and_an_exposed_one_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        drop(DataDir::open(&path).unwrap());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join(LOCK)), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        assert_eq!(DataDir::open(&path).unwrap_err().code(), "data_dir_exposed");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_unusable() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        fs::write(&path, "").unwrap();
+        assert_eq!(
+            DataDir::open(&path).unwrap_err().code(),
+            "data_dir_unusable"
+        );
+    }
+}

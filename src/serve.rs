@@ -1,0 +1,233 @@
+//! Listening sockets and the loop that serves a router on one.
+//!
+//! Owns what every server of ours has in common: a bound on connections, a
+//! deadline for headers, `TCP_NODELAY`, and a graceful end with a deadline.
+//! Routes, bodies and their limits belong to the routers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::exit::Failure;
+
+/// Connections served at once; more wait in the system's queue.
+const MAX_CONNECTIONS: usize = 1_024;
+/// How long a client may take to send the head of a request.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long requests in progress may go on after the end was asked for.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// The pause after a failed accept, so that a lack of file descriptors does
+/// not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A socket that is bound and not yet served.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// `address_in_use`, or `address_unusable` for any other reason; both
+    /// name the address and what was to listen there.
+    pub(crate) async fn bind(role: &str, address: SocketAddr) -> Result<Self, Failure> {
+        let bound = match TcpListener::bind(address).await {
+            Ok(tcp) => tcp.local_addr().map(|address| Self { tcp, address }),
+            Err(error) => Err(error),
+        };
+        bound.map_err(|error| cannot_listen(role, address, &error))
+    }
+
+    /// The address that was bound, with the port the system chose.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serves until `stop`, then lets the requests in progress finish, but not
+/// longer than five seconds.
+pub(crate) async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = tokio::task::JoinSet::new();
+    while let Some((stream, peer, place)) = next(&listener.tcp, &places, &stop).await {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(converse(
+            stream,
+            peer,
+            place,
+            router.clone(),
+            graceful.watcher(),
+        ));
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = connections.len(),
+            "closing connections that did not finish in time"
+        );
+    }
+    connections.shutdown().await;
+}
+
+/// Resolves when the process is asked to end, by SIGINT or SIGTERM.
+///
+/// # Errors
+///
+/// `internal` when the system refuses to tell us about signals.
+pub(crate) async fn asked_to_stop() -> Result<(), Failure> {
+    let no_signals =
+        |error: io::Error| Failure::new("internal", format!("cannot listen for signals: {error}"));
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    {
+        tokio::signal::ctrl_c().await.map_err(no_signals)
+    }
+}
+
+fn cannot_listen(role: &str, address: SocketAddr, error: &io::Error) -> Failure {
+    let failure = |code: &'static str, reason: &str| {
+        Failure::new(
+            code,
+            format!("the {role} cannot listen on {address}: {reason}"),
+        )
+    };
+    if error.kind() == io::ErrorKind::AddrInUse {
+        failure("address_in_use", "something else already does")
+            .hint("stop that one first, or choose another address; port 0 takes any free one")
+    } else {
+        failure("address_unusable", &error.to_string())
+    }
+}
+
+async fn next(
+    tcp: &TcpListener,
+    places: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let accepted = async {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        loop {
+            match tcp.accept().await {
+                Ok((stream, peer)) => return Some((stream, peer, place)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        accepted = accepted => accepted,
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    router: Router,
+    watcher: Watcher,
+) {
+    // Small answers should not wait for the next one; without it they only do.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_DEADLINE);
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error = %error, "a connection ended early");
+    }
+    drop(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn bound() -> Listener {
+        Listener::bind("server", SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let first = bound().await;
+        let refused = Listener::bind("gateway", first.address())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), "address_in_use");
+        assert!(refused.message().contains(&first.address().to_string()));
+        assert!(refused.message().contains("gateway"));
+    }
+
+    #[tokio::test]
+    async fn a_request_in_progress_is_answered_after_the_end_was_asked_for() {
+        let listener = bound().await;
+        let address = listener.address();
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        let router = Router::new().route(
+            "/",
+            axum::routing::get(move || async move {
+                asked.cancel();
+                tokio::task::yield_now().await;
+                "answered"
+            }),
+        );
+        let served = tokio::spawn(serve(listener, router, stop));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("answered"), "{answer}");
+        served.await.unwrap();
+    }
+}

@@ -1,0 +1,171 @@
+//! The file an agent keeps its token in.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use bailiwick_datalog::Chain;
+use bailiwick_datalog::token_text::{self, TokenTextError};
+use bailiwick_verifier::Denied;
+
+use crate::exit::{Exit, Failure};
+use crate::files;
+
+/// Twice the text of the largest token, so that one too large is still read
+/// and refused for what it is.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// A token in its text form, undecoded. Not shown by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct TokenText(String);
+
+impl TokenText {
+    /// Takes a text for a token; nothing is checked.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Writes a token's bytes in the usual text form.
+    pub(crate) fn encode(token: &[u8]) -> Self {
+        Self(token_text::encode(token))
+    }
+
+    /// The secret text.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Decodes the token. Proves that it is well formed and follows the
+    /// profile; does **not** verify any signature.
+    ///
+    /// # Errors
+    ///
+    /// The verifier's code for what is wrong.
+    pub(crate) fn decode(&self) -> Result<Chain, Failure> {
+        Chain::decode_unverified(&self.bytes()?).map_err(|error| {
+            let denied = Denied::from(error);
+            Failure::new(denied.code(), denied.explanation())
+        })
+    }
+
+    /// The bytes behind the text.
+    ///
+    /// # Errors
+    ///
+    /// `malformed_token` or `token_too_large`.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, Failure> {
+        token_text::decode(&self.0).map_err(|error| {
+            let code = match error {
+                TokenTextError::TooLarge => "token_too_large",
+                TokenTextError::Malformed => "malformed_token",
+            };
+            Failure::new(code, error.to_string())
+        })
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenText(..)")
+    }
+}
+
+/// Reads the token of a file, without the line break an editor may have added.
+///
+/// # Errors
+///
+/// `no_token` with exit code 4 when there is no file, `token_file_unreadable`
+/// otherwise.
+pub(crate) fn read(path: &Path) -> Result<TokenText, Failure> {
+    match files::read_text(path, MAX_FILE_BYTES) {
+        Ok(text) => Ok(TokenText(text.trim_ascii_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
+            "no_token",
+            format!("there is no token in `{}`", path.display()),
+        )
+        .hint("ask for one with `bailiwick request`, or name its file with `--token-file`")
+        .ending(Exit::ApprovalNeeded)),
+        Err(error) => Err(Failure::new(
+            "token_file_unreadable",
+            format!("cannot read the token file `{}`: {error}", path.display()),
+        )),
+    }
+}
+
+/// Writes a token to a file of mode 0600, whole or not at all.
+///
+/// # Errors
+///
+/// `not_a_token_file` when the file is there and holds something else, since
+/// a mistyped name should not cost anybody a document;
+/// `token_file_unwritable` when the system refuses.
+pub(crate) fn write(path: &Path, token: &TokenText) -> Result<(), Failure> {
+    refuse_foreign(path)?;
+    files::replace_secret(path, format!("{}\n", token.expose()).as_bytes()).map_err(|error| {
+        Failure::new(
+            "token_file_unwritable",
+            format!("cannot write the token file `{}`: {error}", path.display()),
+        )
+    })
+}
+
+/// Refuses a path whose file holds anything but a token.
+///
+/// # Errors
+///
+/// `not_a_token_file`.
+pub(crate) fn refuse_foreign(path: &Path) -> Result<(), Failure> {
+    let replaceable = match files::read_text(path, MAX_FILE_BYTES) {
+        Ok(text) => {
+            let text = text.trim_ascii();
+            text.is_empty() || TokenText::new(text).decode().is_ok()
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if replaceable {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "not_a_token_file",
+        format!(
+            "`{}` exists and holds something other than a token",
+            path.display()
+        ),
+    )
+    .hint("choose another file, or remove this one first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_token_asks_for_approval() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = read(&directory.path().join("none")).unwrap_err();
+        assert_eq!(
+            (missing.code(), missing.exit()),
+            ("no_token", Exit::ApprovalNeeded)
+        );
+    }
+
+    #[test]
+    fn a_file_with_something_else_in_it_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("letter");
+        std::fs::write(&path, "Dear Sir").unwrap();
+        let refused = write(&path, &TokenText::new("abc")).unwrap_err();
+        assert_eq!(refused.code(), "not_a_token_file");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "Dear Sir");
+    }
+
+    #[test]
+    fn the_text_is_read_without_its_line_break_and_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        write(&path, &TokenText::new("c2VjcmV0")).unwrap();
+        let token = read(&path).unwrap();
+        assert_eq!(token.expose(), "c2VjcmV0");
+        assert!(!format!("{token:?}").contains("c2Vj"));
+    }
+}
