@@ -6,7 +6,7 @@ use bailiwick_datalog::{
 };
 use biscuit_auth::Biscuit;
 
-use crate::denied::Denied;
+use crate::{denied::Denied, signed::PublicKeyHex};
 
 /// A token as a stranger presented it. Says "well formed", no more: nothing in it may be believed
 /// before [`crate::Verifier::verify`].
@@ -102,6 +102,8 @@ fn malformed(what: &str) -> Denied {
 #[derive(Clone)]
 pub struct VerifiedToken {
     pub(crate) biscuit: Biscuit,
+    /// The key that verified it.
+    pub(crate) key: PublicKeyHex,
     pub(crate) chain: Chain,
     pub(crate) expires_at: Timestamp,
 }

@@ -21,6 +21,7 @@ use crate::{
     keys::KeySet,
     permit::Permit,
     revocation::{RevocationStatus, RevocationView},
+    signed::PublicKeyHex,
     token::{UnverifiedToken, VerifiedToken},
 };
 
@@ -76,7 +77,7 @@ impl Verifier {
     /// # Errors
     /// [`Denied`], never [`Denied::ToolNotGranted`] and the other reasons about a call.
     pub fn verify(&self, token: &UnverifiedToken, now: Now) -> Result<VerifiedToken, Denied> {
-        let biscuit = self.check_signatures(token)?;
+        let (biscuit, key) = self.check_signatures(token)?;
         let chain = token.encoded.check_shape()?;
         let expires_at = check_time(&chain, now.utc)?;
         self.check_audience(&chain)?;
@@ -84,6 +85,7 @@ impl Verifier {
         check_depth(&chain)?;
         Ok(VerifiedToken {
             biscuit,
+            key,
             chain,
             expires_at,
         })
@@ -107,6 +109,31 @@ impl Verifier {
         self.decide(&token, call, now)
     }
 
+    /// Decides on one more call by a token verified before: everything that can change since (the
+    /// key set, time, revocation) is checked again, the signatures and shape are not.
+    ///
+    /// # Errors
+    /// [`Denied`]; only a [`Permit`] allows.
+    pub fn authorize_again(
+        &self,
+        token: &VerifiedToken,
+        call: &Call,
+        now: Now,
+    ) -> Result<Permit, Denied> {
+        if self.keys.load().get(token.chain.root_key_id()) != Some(&token.key) {
+            return Err(Denied::UnknownKey {
+                id: Some(token.chain.root_key_id()),
+            });
+        }
+        check_time(&token.chain, now.utc)?;
+        self.check_audience(&token.chain)?;
+        self.check_revocation(&token.chain, now.monotonic)?;
+        if token.chain.holder().is_some() {
+            return Err(Denied::HolderProofMissing);
+        }
+        self.decide(token, call, now)
+    }
+
     /// Grants and conditions, on a token that is verified and whose holder is proven.
     fn decide(&self, token: &VerifiedToken, call: &Call, now: Now) -> Result<Permit, Denied> {
         check_bounds(&token.chain, call)?;
@@ -125,29 +152,32 @@ impl Verifier {
         Ok(permit(token, call, grant_ids))
     }
 
-    fn check_signatures(&self, token: &UnverifiedToken) -> Result<Biscuit, Denied> {
+    /// Answers the verified token and the key that verified it.
+    fn check_signatures(&self, token: &UnverifiedToken) -> Result<(Biscuit, PublicKeyHex), Denied> {
         let id = token.encoded.root_key_id();
         let unknown = Denied::UnknownKey { id: Some(id) };
-        let keys = self.keys.load();
-        let key = keys.get(id).ok_or_else(|| unknown.clone())?;
-        let key =
-            PublicKey::from_bytes(&key.to_bytes(), Algorithm::Ed25519).map_err(|_| unknown)?;
-        Biscuit::from(&token.bytes, key).map_err(|error| match error {
-            error::Token::Format(
+        let root = self
+            .keys
+            .load()
+            .get(id)
+            .copied()
+            .ok_or_else(|| unknown.clone())?;
+        let library_key =
+            PublicKey::from_bytes(&root.to_bytes(), Algorithm::Ed25519).map_err(|_| unknown)?;
+        match Biscuit::from(&token.bytes, library_key) {
+            Ok(biscuit) => Ok((biscuit, root)),
+            Err(error::Token::Format(
                 error::Format::Signature(_)
                 | error::Format::SealedSignature
                 | error::Format::InvalidSignatureSize(_),
-            ) => Denied::BadSignature,
+            )) => Err(Denied::BadSignature),
             // The library reads less than the format allows; say what the profile says of it.
-            _ => {
-                token
-                    .encoded
-                    .check_shape()
-                    .map_or_else(Denied::from, |_| Denied::MalformedToken {
-                        what: "the Biscuit library does not accept it".to_owned(),
-                    })
-            }
-        })
+            Err(_) => Err(token.encoded.check_shape().map_or_else(Denied::from, |_| {
+                Denied::MalformedToken {
+                    what: "the Biscuit library does not accept it".to_owned(),
+                }
+            })),
+        }
     }
 
     fn check_audience(&self, chain: &Chain) -> Result<(), Denied> {

@@ -1,0 +1,155 @@
+//! The decision path and its peers, all in one run so that ratios hold when the machine drifts.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::missing_docs_in_private_items,
+    reason = "a bench fails by panicking, and criterion's macros write undocumented items"
+)]
+
+use std::{hint::black_box, time::Duration};
+
+use bailiwick_benches::{BLOCKS, NOW, authority, call, chain, mint, narrowing, root, verifier};
+use bailiwick_datalog::{Audience, Request, reference};
+use bailiwick_verifier::UnverifiedToken;
+use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, Biscuit};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use ed25519_dalek::{Signer, SigningKey};
+
+/// The unit of everything else: one strict Ed25519 verification of a block-sized message.
+fn primitive(c: &mut Criterion) {
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let message = [7_u8; 256];
+    let signature = key.sign(&message);
+    let public = key.verifying_key();
+    c.bench_function("primitive/ed25519_verify_strict", |b| {
+        b.iter(|| {
+            public
+                .verify_strict(black_box(&message), black_box(&signature))
+                .unwrap()
+        });
+    });
+}
+
+/// Raw bytes → permit, nothing remembered.
+fn cold(c: &mut Criterion) {
+    let (verifier, call) = (verifier().unwrap(), call().unwrap());
+    for blocks in BLOCKS {
+        let bytes = chain(blocks).unwrap().to_vec().unwrap();
+        c.bench_function(&format!("check/cold/{blocks}"), |b| {
+            b.iter(|| {
+                let token = UnverifiedToken::from_bytes(black_box(bytes.as_slice())).unwrap();
+                verifier.authorize(&token, black_box(&call), NOW).unwrap()
+            });
+        });
+    }
+}
+
+/// A token verified before → permit: key, time, audience, revocation, grants, caveats, Datalog.
+fn warm(c: &mut Criterion) {
+    let (verifier, call) = (verifier().unwrap(), call().unwrap());
+    for blocks in BLOCKS {
+        let token = UnverifiedToken::from_bytes(chain(blocks).unwrap().to_vec().unwrap()).unwrap();
+        let token = verifier.verify(&token, NOW).unwrap();
+        c.bench_function(&format!("check/warm/{blocks}"), |b| {
+            b.iter(|| {
+                verifier
+                    .authorize_again(&token, black_box(&call), NOW)
+                    .unwrap()
+            });
+        });
+    }
+}
+
+/// The engine alone: request facts in, policy and checks run.
+fn datalog(c: &mut Criterion) {
+    let policy = reference::Policy::load().unwrap();
+    let call = call().unwrap();
+    let audience = Audience::parse("http://127.0.0.1:8401/mcp").unwrap();
+    for blocks in BLOCKS {
+        let token = chain(blocks).unwrap();
+        let request = Request {
+            time: NOW.utc,
+            audience: &audience,
+            depth: blocks - 1,
+            call: &call,
+            resource: call.resources.first().unwrap(),
+        };
+        c.bench_function(&format!("datalog/evaluate/{blocks}"), |b| {
+            b.iter(|| {
+                policy
+                    .evaluate(black_box(&token), black_box(&request))
+                    .unwrap()
+            });
+        });
+    }
+}
+
+/// What the issuer and a delegating agent do.
+fn writing(c: &mut Criterion) {
+    let authority = authority().unwrap();
+    c.bench_function("mint", |b| {
+        b.iter(|| mint(black_box(&authority)).unwrap().to_vec().unwrap())
+    });
+    for blocks in [1, 8] {
+        let token = chain(blocks).unwrap();
+        c.bench_with_input(BenchmarkId::new("attenuate", blocks), &token, |b, token| {
+            b.iter(|| {
+                let block = narrowing().unwrap().to_builder().unwrap();
+                token.append(block).unwrap().to_vec().unwrap()
+            });
+        });
+    }
+}
+
+/// The bare library doing the same work without the profile: parse, verify, authorize. Its
+/// authorizer, facts included, is built once and cloned, so no Datalog text is parsed per call.
+fn peer_biscuit_auth(c: &mut Criterion) {
+    let key = root().public();
+    for blocks in BLOCKS {
+        let bytes = chain(blocks).unwrap().to_vec().unwrap();
+        let authorizer = bare_authorizer(blocks - 1);
+        c.bench_function(&format!("peer/biscuit_auth/{blocks}"), |b| {
+            b.iter(|| {
+                let token = Biscuit::from(black_box(bytes.as_slice()), key).unwrap();
+                authorizer
+                    .clone()
+                    .build(&token)
+                    .unwrap()
+                    .authorize()
+                    .unwrap()
+            });
+        });
+    }
+}
+
+fn bare_authorizer(depth: usize) -> AuthorizerBuilder {
+    let facts = format!(
+        r#"time(1970-01-01T00:25:00Z);
+           request_audience("http://127.0.0.1:8401/mcp");
+           tool("files.read_file"); access("read");
+           resource(["files", "reports", "2026", "q3.md"]);
+           args({{"path": "reports/2026/q3.md", "limit": 10}}); depth({depth});"#
+    );
+    AuthorizerBuilder::new()
+        .code(reference::POLICY)
+        .unwrap()
+        .code(facts)
+        .unwrap()
+        .set_limits(AuthorizerLimits {
+            max_facts: 4_096,
+            max_iterations: 8,
+            max_time: Duration::from_secs(60),
+        })
+}
+
+criterion_group!(
+    benches,
+    primitive,
+    cold,
+    warm,
+    datalog,
+    writing,
+    peer_biscuit_auth
+);
+criterion_main!(benches);
