@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use bailiwick_datalog::{
     Audience, Call, Caveat, Chain, Request, ResourcePath, Timestamp,
-    call::MAX_RESOURCES,
+    call::{MAX_RESOURCES, canonical_call_digest},
     limits::{MAX_ARGUMENTS, MAX_LIST_COMPARISONS},
     reference::{Policy, Refusal},
 };
@@ -18,6 +18,7 @@ use biscuit_auth::{Algorithm, Biscuit, PublicKey, error};
 use crate::{
     clock::Now,
     denied::Denied,
+    holder::{HolderError, HolderProof, ProofDemand, ProofVerifier},
     keys::KeySet,
     permit::Permit,
     revocation::{RevocationStatus, RevocationView},
@@ -43,6 +44,7 @@ pub struct Verifier {
     audience: Audience,
     keys: ArcSwap<KeySet>,
     revocations: Arc<dyn RevocationView>,
+    proofs: ProofVerifier,
     policy: Policy,
 }
 
@@ -56,6 +58,7 @@ impl Verifier {
             audience: config.audience,
             keys: ArcSwap::new(config.keys),
             revocations: config.revocations,
+            proofs: ProofVerifier::default(),
             policy: Policy::load()?,
         })
     }
@@ -91,8 +94,7 @@ impl Verifier {
         })
     }
 
-    /// Decides on one call by a token that is not bound to a holder. Equal to
-    /// [`Verifier::verify`], then [`Verifier::evaluate`].
+    /// Decides on one call that carries no holder proof: a token bound to a key is refused.
     ///
     /// # Errors
     /// [`Denied`]; only a [`Permit`] allows.
@@ -102,15 +104,29 @@ impl Verifier {
         call: &Call,
         now: Now,
     ) -> Result<Permit, Denied> {
-        let token = self.verify(token, now)?;
-        if token.chain.holder().is_some() {
-            return Err(Denied::HolderProofMissing);
-        }
-        self.decide(&token, call, now)
+        self.authorize_with_proof(token, call, None, now)
+    }
+
+    /// Decides on one call, with the holder proof it carries, if any. A proof is used up even if
+    /// the call is then refused; one that the token does not demand is not looked at.
+    ///
+    /// # Errors
+    /// [`Denied`]; only a [`Permit`] allows.
+    pub fn authorize_with_proof(
+        &self,
+        token: &UnverifiedToken,
+        call: &Call,
+        proof: Option<&HolderProof>,
+        now: Now,
+    ) -> Result<Permit, Denied> {
+        let verified = self.verify(token, now)?;
+        self.check_holder(&verified.chain, token, call, proof, now)?;
+        self.decide(&verified, call, now)
     }
 
     /// Decides on one more call by a token verified before: everything that can change since (the
-    /// key set, time, revocation) is checked again, the signatures and shape are not.
+    /// key set, time, revocation) is checked again, the signatures and shape are not. A token bound
+    /// to a key is refused: each of its calls needs a proof of its own.
     ///
     /// # Errors
     /// [`Denied`]; only a [`Permit`] allows.
@@ -178,6 +194,44 @@ impl Verifier {
                 }
             })),
         }
+    }
+
+    fn check_holder(
+        &self,
+        chain: &Chain,
+        token: &UnverifiedToken,
+        call: &Call,
+        proof: Option<&HolderProof>,
+        now: Now,
+    ) -> Result<(), Denied> {
+        let Some(holder) = chain.holder() else {
+            return Ok(());
+        };
+        let call_digest =
+            canonical_call_digest(&call.tool, call.arguments.json()).ok_or_else(|| {
+                Denied::HolderProofInvalid {
+                    what: "the call has no canonical form".to_owned(),
+                }
+            })?;
+        let demand = ProofDemand {
+            holder,
+            token_text: token.expose_text(),
+            call_digest: &call_digest,
+        };
+        self.proofs
+            .verify(proof, &demand, now)
+            .map_err(|error| match error {
+                HolderError::Missing => Denied::HolderProofMissing,
+                HolderError::Invalid(problem) => Denied::HolderProofInvalid {
+                    what: problem.to_string(),
+                },
+                HolderError::Replayed => Denied::HolderProofReplayed,
+                HolderError::TooManyProofs { capacity } => Denied::LimitExceeded {
+                    what: "proofs remembered".to_owned(),
+                    count: capacity.saturating_add(1),
+                    limit: capacity,
+                },
+            })
     }
 
     fn check_audience(&self, chain: &Chain) -> Result<(), Denied> {

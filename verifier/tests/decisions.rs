@@ -12,10 +12,11 @@ use std::{sync::Arc, time::Duration};
 
 use bailiwick_datalog::{
     Access, ArgumentConstraint, Audience, Authority, Call, Caveat, Grant, LaterBlock, ResourcePath,
-    Timestamp, ToolLimit, ToolName,
+    Timestamp, ToolLimit, ToolName, canonical_call_digest,
 };
 use bailiwick_verifier::{
     Denied, KeySet, MemoryRevocations, Now, Permit, UnverifiedToken, Verifier, VerifierConfig,
+    holder::{HolderKey, HolderProof, ProofRequest},
     signed::PublicKeyHex,
 };
 use biscuit_auth::{Biscuit, KeyPair, builder::Algorithm};
@@ -492,4 +493,35 @@ fn a_block_with_more_than_checks_is_refused_before_it_is_evaluated() {
             "{code_text}"
         );
     }
+}
+
+#[test]
+fn a_bound_token_is_good_with_a_proof_of_this_very_call_once() {
+    let key = HolderKey::from_secret(&[5; 32]);
+    let bound = mint(&Authority {
+        holder: Some(key.thumbprint()),
+        ..authority()
+    });
+    let token = UnverifiedToken::from_bytes(bound.to_vec().unwrap()).unwrap();
+    let call = read("files/reports");
+    let proof = |call: &Call, id: &str| {
+        key.create_proof(&ProofRequest {
+            method: "POST",
+            url: AUDIENCE,
+            issued_at: Timestamp::from_unix(1_500),
+            id,
+            token_text: token.expose_text(),
+            call_digest: &canonical_call_digest(&call.tool, call.arguments.json()).unwrap(),
+        })
+    };
+    let verifier = verifier();
+    let with = |proof: HolderProof| {
+        code(&verifier.authorize_with_proof(&token, &call, Some(&proof), at(1_500)))
+    };
+    assert_eq!(with(proof(&call, "1")), "allow");
+    assert_eq!(with(proof(&call, "1")), "holder_proof_replayed");
+    assert_eq!(
+        with(proof(&read("files/reports/b"), "2")),
+        "holder_proof_invalid"
+    );
 }
