@@ -54,7 +54,7 @@ fn warm(c: &mut Criterion) {
         c.bench_function(&format!("check/warm/{blocks}"), |b| {
             b.iter(|| {
                 verifier
-                    .authorize_again(&token, black_box(&call), NOW)
+                    .authorize_verified(&token, black_box(&call), None, NOW)
                     .unwrap()
             });
         });

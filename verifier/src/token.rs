@@ -104,6 +104,8 @@ pub struct VerifiedToken {
     pub(crate) biscuit: Biscuit,
     /// The key that verified it.
     pub(crate) key: PublicKeyHex,
+    /// The text as presented, which a DPoP proof binds.
+    pub(crate) text: String,
     pub(crate) chain: Chain,
     pub(crate) expires_at: Timestamp,
 }

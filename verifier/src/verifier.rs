@@ -89,6 +89,7 @@ impl Verifier {
         Ok(VerifiedToken {
             biscuit,
             key,
+            text: token.text.clone(),
             chain,
             expires_at,
         })
@@ -120,20 +121,21 @@ impl Verifier {
         now: Now,
     ) -> Result<Permit, Denied> {
         let verified = self.verify(token, now)?;
-        self.check_holder(&verified.chain, token, call, proof, now)?;
+        self.check_holder(&verified, call, proof, now)?;
         self.decide(&verified, call, now)
     }
 
     /// Decides on one more call by a token verified before: everything that can change since (the
     /// key set, time, revocation) is checked again, the signatures and shape are not. A token bound
-    /// to a key is refused: each of its calls needs a proof of its own.
+    /// to a key needs a proof for each of its calls.
     ///
     /// # Errors
     /// [`Denied`]; only a [`Permit`] allows.
-    pub fn authorize_again(
+    pub fn authorize_verified(
         &self,
         token: &VerifiedToken,
         call: &Call,
+        proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<Permit, Denied> {
         if self.keys.load().get(token.chain.root_key_id()) != Some(&token.key) {
@@ -144,9 +146,7 @@ impl Verifier {
         check_time(&token.chain, now.utc)?;
         self.check_audience(&token.chain)?;
         self.check_revocation(&token.chain, now.monotonic)?;
-        if token.chain.holder().is_some() {
-            return Err(Denied::HolderProofMissing);
-        }
+        self.check_holder(token, call, proof, now)?;
         self.decide(token, call, now)
     }
 
@@ -198,13 +198,12 @@ impl Verifier {
 
     fn check_holder(
         &self,
-        chain: &Chain,
-        token: &UnverifiedToken,
+        token: &VerifiedToken,
         call: &Call,
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<(), Denied> {
-        let Some(holder) = chain.holder() else {
+        let Some(holder) = token.chain.holder() else {
             return Ok(());
         };
         let call_digest =
@@ -215,7 +214,7 @@ impl Verifier {
             })?;
         let demand = ProofDemand {
             holder,
-            token_text: token.expose_text(),
+            token_text: &token.text,
             call_digest: &call_digest,
         };
         self.proofs
