@@ -8,6 +8,7 @@
 use std::fmt;
 
 use bailiwick_datalog::{Access, Audience, RevocationId, Timestamp, strict_json};
+use bailiwick_verifier::holder::HolderProof;
 use bailiwick_verifier::keys::KeySet;
 use bailiwick_verifier::signed::PublicKeyHex;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
@@ -46,7 +47,7 @@ pub(crate) struct Case {
     /// What it knows to be revoked.
     pub(crate) revoked: Vec<RevocationId>,
     /// The proof of possession that came with the call.
-    pub(crate) proof: Option<Proof>,
+    pub(crate) proof: Option<HolderProof>,
 }
 
 /// How the token came. Not shown: it is a secret.
@@ -77,17 +78,6 @@ pub(crate) struct WantedCall {
     pub(crate) resources: Vec<String>,
     /// Its arguments.
     pub(crate) args: Map<String, Value>,
-}
-
-/// A proof of possession and the request it was made for.
-#[derive(Debug)]
-pub(crate) struct Proof {
-    /// The DPoP proof, a JWT.
-    pub(crate) dpop: String,
-    /// The HTTP method.
-    pub(crate) method: String,
-    /// The HTTP target.
-    pub(crate) url: String,
 }
 
 /// Reads one line.
@@ -233,14 +223,14 @@ fn revoked(items: &[Value]) -> Result<Vec<RevocationId>, Wrong> {
         .collect()
 }
 
-fn proof(field: Option<&Value>) -> Result<Option<Proof>, Wrong> {
+fn proof(field: Option<&Value>) -> Result<Option<HolderProof>, Wrong> {
     let fields = match field {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(fields)) => fields,
         Some(_) => return Err(Wrong::request("the field `holder_proof` is not an object")),
     };
     let inside = |wrong: Wrong| Wrong::request(format!("in `holder_proof`: {}", wrong.explanation));
-    Ok(Some(Proof {
+    Ok(Some(HolderProof {
         dpop: text(fields, "dpop").map_err(inside)?.to_owned(),
         method: text(fields, "method").map_err(inside)?.to_owned(),
         url: text(fields, "url").map_err(inside)?.to_owned(),

@@ -9,6 +9,7 @@ use bailiwick_datalog::words::visible;
 use bailiwick_datalog::{Call, ResourcePath, ToolName};
 use bailiwick_verifier::{
     Denied, MemoryRevocations, Now, Permit, UnverifiedToken, Verifier, VerifierConfig,
+    holder::ProofVerifier,
 };
 
 use super::case::{Case, Credential, WantedCall};
@@ -17,9 +18,9 @@ use crate::clock::Stopwatch;
 
 /// Decides one case. The time it takes is that of reading and checking the
 /// token, without the preparation of a verifier that a gateway makes once.
-pub(crate) fn decide(case: Case) -> Decision {
+pub(crate) fn decide(case: Case, proofs: &Arc<ProofVerifier>) -> Decision {
     let id = case.id.clone();
-    let verifier = match verifier(&case) {
+    let verifier = match verifier(&case, proofs) {
         Ok(verifier) => verifier,
         Err(reason) => return Decision::deny(id, "policy_denied", reason),
     };
@@ -56,12 +57,13 @@ impl From<Denied> for Refusal {
     }
 }
 
-fn verifier(case: &Case) -> Result<Verifier, String> {
-    Verifier::new(VerifierConfig {
+fn verifier(case: &Case, proofs: &Arc<ProofVerifier>) -> Result<Verifier, String> {
+    let verifier = Verifier::new(VerifierConfig {
         audience: case.audience.clone(),
         keys: Arc::new(case.keys.clone()),
         revocations: Arc::new(MemoryRevocations::fixed(case.revoked.iter().copied())),
-    })
+    })?;
+    Ok(verifier.sharing_proofs(Arc::clone(proofs)))
 }
 
 fn authorize(verifier: &Verifier, case: &Case) -> Result<Permit, Refusal> {
@@ -83,7 +85,7 @@ fn authorize(verifier: &Verifier, case: &Case) -> Result<Permit, Refusal> {
             return Err(unreadable);
         }
     };
-    Ok(verifier.authorize(&token, &call, now)?)
+    Ok(verifier.authorize_with_proof(&token, &call, case.proof.as_ref(), now)?)
 }
 
 /// The call with canonical names, through the same door as a gateway's.

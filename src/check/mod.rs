@@ -2,14 +2,16 @@
 //!
 //! Owns the stream: lines in, decisions out, memory bounded by one line
 //! whatever the length of the batch. `case` reads a line, `decide` answers it.
-//! Cases are independent of each other: the order of a batch never changes a
-//! decision.
+//! Cases are independent of each other but for holder proofs: a proof that an
+//! earlier case used up is a replay in a later one.
 
 mod case;
 mod decide;
 
 use std::io::{self, BufRead, Read as _, Write};
+use std::sync::Arc;
 
+use bailiwick_verifier::holder::ProofVerifier;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -77,6 +79,7 @@ pub(crate) fn stream<R: io::Read>(
     let mut cases = io::BufReader::new(cases);
     let mut line = Vec::new();
     let mut number: u64 = 0;
+    let proofs = Arc::new(ProofVerifier::default());
     while let Some(fits) = next_line(&mut cases, &mut line)? {
         number = number.saturating_add(1);
         let outcome = if fits {
@@ -86,7 +89,7 @@ pub(crate) fn stream<R: io::Read>(
         };
         match outcome {
             Line::Blank => {}
-            Line::Case(case) => write_decision(&mut decisions, &decide::decide(*case))?,
+            Line::Case(case) => write_decision(&mut decisions, &decide::decide(*case, &proofs))?,
             Line::Refused(decision) => write_decision(&mut decisions, &decision)?,
             Line::NotACase(reason) => writeln!(complaints, "line {number}: {reason}")?,
         }

@@ -44,7 +44,7 @@ pub struct Verifier {
     audience: Audience,
     keys: ArcSwap<KeySet>,
     revocations: Arc<dyn RevocationView>,
-    proofs: ProofVerifier,
+    proofs: Arc<ProofVerifier>,
     policy: Policy,
 }
 
@@ -58,9 +58,16 @@ impl Verifier {
             audience: config.audience,
             keys: ArcSwap::new(config.keys),
             revocations: config.revocations,
-            proofs: ProofVerifier::default(),
+            proofs: Arc::default(),
             policy: Policy::load()?,
         })
+    }
+
+    /// Remembers used holder proofs in `proofs`, which may be shared: a proof that one verifier has
+    /// seen is then a replay at all of them.
+    #[must_use]
+    pub fn sharing_proofs(self, proofs: Arc<ProofVerifier>) -> Self {
+        Self { proofs, ..self }
     }
 
     /// The audience this verifier guards.
