@@ -396,7 +396,8 @@ fn fill_and_rename(
 }
 
 fn sync_directory(dir: &Dir) -> io::Result<()> {
-    dir.try_clone()?.into_std_file().sync_all()
+    // The handle itself may be one that only names the directory and cannot be synced.
+    dir.open(".")?.sync_all()
 }
 
 fn no_follow() -> OpenOptions {
