@@ -5,7 +5,7 @@
 //! only a permitted call gives up the operation to a provider.
 
 use bailiwick_datalog::{Access, Call, ResourcePath, ToolName};
-use bailiwick_verifier::{Denied, Now, Permit, UnverifiedToken, Verifier};
+use bailiwick_verifier::{Denied, Now, Permit, VerifiedToken, Verifier, holder::HolderProof};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -75,17 +75,19 @@ impl PreparedCall {
         &self.arguments_digest
     }
 
-    /// Asks the verifier. The operation goes on only with the permit for it.
+    /// Asks the verifier, with the proof of possession that came with the request, if any. The
+    /// operation goes on only with the permit for it.
     ///
     /// # Errors
     /// The verifier's [`Denied`].
     pub(crate) fn authorize(
         self,
         verifier: &Verifier,
-        token: &UnverifiedToken,
+        token: &VerifiedToken,
+        proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<PermittedCall, Denied> {
-        let permit = verifier.authorize(token, &self.call, now)?;
+        let permit = verifier.authorize_verified(token, &self.call, proof, now)?;
         Ok(PermittedCall {
             permit,
             operation: self.operation,

@@ -223,6 +223,7 @@ async fn metadata(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "authorization_servers": [shared.surface.issuer],
         "bearer_methods_supported": ["header"],
         "authorization_details_types_supported": ["mcp_tools"],
+        "dpop_signing_alg_values_supported": ["EdDSA"],
         "resource_name": "Bailiwick gateway",
     }))
 }

@@ -15,6 +15,7 @@ use super::message::Message;
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const HOLDER_PROOF: HeaderName = HeaderName::from_static("dpop");
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// First revision without sessions, where an unknown method is answered with 404.
@@ -84,6 +85,19 @@ pub(crate) fn check_source(
 /// [`HeaderError::Doubled`].
 pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, HeaderError> {
     once(headers, &AUTHORIZATION)
+}
+
+/// The one proof of possession (RFC 9449), if there is one.
+///
+/// # Errors
+/// [`HeaderError::Doubled`].
+pub(crate) fn holder_proof(headers: &HeaderMap) -> Result<Option<&[u8]>, HeaderError> {
+    once(headers, &HOLDER_PROOF)
+}
+
+/// Takes the proof of possession off a request that goes on.
+pub(crate) fn remove_holder_proof(headers: &mut HeaderMap) {
+    headers.remove(HOLDER_PROOF);
 }
 
 /// Checks that the headers which the MCP library reads are there at most once, and that the body

@@ -21,7 +21,9 @@ use axum::{
     response::Response,
 };
 use bailiwick_datalog::strict_json;
-use bailiwick_verifier::{Clock, Now, UnverifiedToken, VerifiedToken, Verifier};
+use bailiwick_verifier::{
+    Clock, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
+};
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -100,16 +102,18 @@ impl Gate {
             return Err(Refusal::NotPost);
         }
         headers::check_transport(&parts.headers).map_err(Refusal::Headers)?;
+        let proof = self.read_proof(&parts.headers)?;
         let message = read_message(&parts.headers, body).await?;
         let call = match &message {
             Message::Call {
                 tool, arguments, ..
-            } => Some(self.decide(&token, &caller, tool, arguments, now)?),
+            } => Some(self.decide(&caller, proof.as_ref(), tool, arguments, now)?),
             Message::Request { .. } | Message::Notification { .. } => None,
         };
         let body = serde_json::to_vec(&message.to_json()).map_err(|_| Refusal::Internal)?;
-        // The token ends here; the length is that of the body written anew.
+        // The token and its proof end here; the length is that of the body written anew.
         parts.headers.remove(header::AUTHORIZATION);
+        headers::remove_holder_proof(&mut parts.headers);
         parts.headers.remove(header::TRANSFER_ENCODING);
         parts
             .headers
@@ -128,11 +132,22 @@ impl Gate {
         self.verifier.verify(token, now).map_err(Refusal::Denied)
     }
 
+    /// The proof of possession, with the request as the gateway knows it: what the client's
+    /// headers say about the URL has no part in it.
+    fn read_proof(&self, headers: &HeaderMap) -> Result<Option<HolderProof>, Refusal> {
+        let proof = headers::holder_proof(headers).map_err(Refusal::Headers)?;
+        Ok(proof.map(|proof| HolderProof {
+            dpop: String::from_utf8_lossy(proof).into_owned(),
+            method: Method::POST.to_string(),
+            url: self.surface.audience.to_string(),
+        }))
+    }
+
     /// Decides one call. A missing right is a decision; a bad token is a refusal.
     fn decide(
         &self,
-        token: &UnverifiedToken,
         caller: &VerifiedToken,
+        proof: Option<&HolderProof>,
         name: &str,
         arguments: &Map<String, Value>,
         now: Now,
@@ -157,7 +172,7 @@ impl Gate {
         };
         let call = prepared.call().clone();
         let digest = *prepared.arguments_digest();
-        match prepared.authorize(&self.verifier, token, now) {
+        match prepared.authorize(&self.verifier, caller, proof, now) {
             Ok(permitted) => Ok(Decided::Permitted(Box::new(permitted), now.utc)),
             Err(denied) => match disposition_of_call(&denied) {
                 Disposition::Right => {

@@ -33,6 +33,9 @@ const INVALID_PARAMS: i64 = -32_602;
 /// MCP 2026-07-28: a header says something else than the body.
 const HEADER_MISMATCH: i64 = -32_020;
 
+/// OAuth: the proof of possession, not the token, is what is wrong (RFC 9449 §7.1).
+const INVALID_PROOF: &str = "invalid_dpop_proof";
+
 /// Why a request goes no further than the gate.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -213,8 +216,17 @@ fn denied_response(denied: &Denied, surface: &Surface) -> Response {
         Disposition::Token | Disposition::Right => challenged(
             problem(StatusCode::UNAUTHORIZED, denied.code(), &explanation),
             surface,
-            Some(("invalid_token", denied.code())),
+            Some((oauth_error(denied), denied.code())),
         ),
+    }
+}
+
+fn oauth_error(denied: &Denied) -> &'static str {
+    match denied {
+        Denied::HolderProofMissing
+        | Denied::HolderProofInvalid { .. }
+        | Denied::HolderProofReplayed => INVALID_PROOF,
+        _ => "invalid_token",
     }
 }
 
@@ -280,13 +292,18 @@ fn rpc(
     (status, Json(body)).into_response()
 }
 
-/// Adds the challenge that tells a client where to get a token (RFC 9728 §5.1).
+/// Adds the challenge that tells a client where to get a token (RFC 9728 §5.1) or that its token
+/// needs a proof of possession (RFC 9449 §7.1). The description is the stable code.
 fn challenged(
     mut response: Response,
     surface: &Surface,
     error: Option<(&'static str, &'static str)>,
 ) -> Response {
-    let mut challenge = format!("Bearer resource_metadata=\"{}\"", surface.metadata_url);
+    let scheme = match error {
+        Some((INVALID_PROOF, _)) => "DPoP algs=\"EdDSA\", ",
+        _ => "Bearer ",
+    };
+    let mut challenge = format!("{scheme}resource_metadata=\"{}\"", surface.metadata_url);
     if let Some((error, description)) = error {
         challenge.push_str(&format!(
             ", error=\"{error}\", error_description=\"{description}\""

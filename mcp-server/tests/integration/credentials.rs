@@ -1,9 +1,11 @@
 //! Which tokens are taken, and what is answered to the others.
 
-use bailiwick_datalog::{Caveat, LaterBlock, Timestamp};
+use bailiwick_datalog::{Caveat, LaterBlock, Timestamp, ToolName, canonical_call_digest};
+use bailiwick_verifier::holder::{HolderKey, ProofRequest};
 use reqwest::header;
+use serde_json::json;
 
-use crate::harness::{Reply, START, TestGateway, TokenSpec, request};
+use crate::harness::{Reply, START, TestGateway, TokenSpec, call, request};
 
 async fn code(gateway: &TestGateway, token: &str) -> (u16, String) {
     gateway.send(token, &request("tools/list")).await.code()
@@ -179,5 +181,76 @@ async fn a_changed_bit_is_refused() {
     assert!(
         ["bad_signature", "malformed_token"].contains(&code.as_str()),
         "{code}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_bound_to_a_key_needs_a_proof_of_this_very_call() {
+    const READ: &str = "files.read_file";
+    let gateway = TestGateway::start().await;
+    let key = HolderKey::from_secret(&[4; 32]);
+    let spec = TokenSpec {
+        holder: Some(key.thumbprint()),
+        ..TokenSpec::reading(&gateway.audience())
+    };
+    let token = spec.mint();
+    let arguments = json!({"path": "reports/q3.md"});
+    let prove = |arguments: &serde_json::Value, url: &str, id: &str| {
+        let tool = ToolName::parse(READ).unwrap();
+        let digest = canonical_call_digest(&tool, arguments.as_object().unwrap()).unwrap();
+        let request = ProofRequest {
+            method: "POST",
+            url,
+            token_text: &token,
+            call_digest: &digest,
+            issued_at: START,
+            id,
+        };
+        key.create_proof(&request).dpop
+    };
+    let send = |proofs: Vec<String>| {
+        let request = gateway.post(&token, &call(READ, arguments.clone()));
+        let request = proofs
+            .into_iter()
+            .fold(request, |r, proof| r.header("dpop", proof));
+        Reply::to(request)
+    };
+    let url = gateway.audience();
+    let good = prove(&arguments, &url, "1");
+
+    let bare = send(vec![]).await;
+    assert_eq!(bare.code(), (401, "holder_proof_missing".to_owned()));
+    let challenge = bare.headers[header::WWW_AUTHENTICATE].to_str().unwrap();
+    assert!(
+        challenge.starts_with("DPoP algs=\"EdDSA\", "),
+        "{challenge}"
+    );
+    assert!(
+        challenge.contains("error=\"invalid_dpop_proof\""),
+        "{challenge}"
+    );
+
+    assert_eq!(
+        send(vec![good.clone()]).await.tool_text(),
+        "# Q3\nRevenue grew.\n"
+    );
+    assert_eq!(
+        send(vec![good]).await.code(),
+        (401, "holder_proof_replayed".to_owned())
+    );
+    for other in [
+        prove(&json!({"path": "reports/q4.md"}), &url, "2"),
+        prove(&arguments, "http://other.example/mcp", "3"),
+        "not a proof".to_owned(),
+    ] {
+        assert_eq!(
+            send(vec![other]).await.code(),
+            (401, "holder_proof_invalid".to_owned())
+        );
+    }
+    let twice = vec![prove(&arguments, &url, "4"), prove(&arguments, &url, "5")];
+    assert_eq!(
+        send(twice).await.code(),
+        (400, "malformed_request".to_owned())
     );
 }

@@ -19,6 +19,7 @@ async fn both_metadata_documents_name_the_resource_and_its_issuer() {
                 "authorization_servers": [gateway.issuer.url.origin().ascii_serialization()],
                 "bearer_methods_supported": ["header"],
                 "authorization_details_types_supported": ["mcp_tools"],
+                "dpop_signing_alg_values_supported": ["EdDSA"],
                 "resource_name": "Bailiwick gateway",
             })
         );

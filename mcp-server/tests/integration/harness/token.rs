@@ -2,7 +2,7 @@
 
 use bailiwick_datalog::{
     Access, AgentName, ApplicationId, ApprovalId, Audience, Authority, Grant, LaterBlock,
-    Principal, ResourcePath, SessionId, Timestamp, ToolName, token_text,
+    Principal, ResourcePath, SessionId, Thumbprint, Timestamp, ToolName, token_text,
 };
 use biscuit_auth::Biscuit;
 
@@ -19,6 +19,7 @@ pub(crate) struct TokenSpec {
     pub(crate) blocks: Vec<LaterBlock>,
     pub(crate) key: biscuit_auth::KeyPair,
     pub(crate) key_id: u32,
+    pub(crate) holder: Option<Thumbprint>,
 }
 
 /// A grant of one tool on one resource.
@@ -47,6 +48,7 @@ impl TokenSpec {
             blocks: Vec::new(),
             key: StandIn::mint_key(),
             key_id: MINT_KEY_ID,
+            holder: None,
         }
     }
 
@@ -72,7 +74,7 @@ impl TokenSpec {
             issued_at: self.issued_at,
             expires_at: self.expires_at,
             max_depth: self.max_depth,
-            holder: None,
+            holder: self.holder.clone(),
             grants: self.grants.clone(),
             limits: Vec::new(),
         };
