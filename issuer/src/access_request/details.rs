@@ -1,0 +1,441 @@
+//! Reading `authorization_details`: JSON text → typed, bounded, visible.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{
+    Access, AgentName, ApplicationId, ArgumentConstraint, Audience, ResourcePath, Thumbprint,
+    ToolName, strict_json,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::{AccessRequest, Application, DamagedRequest, RequestedTool, ToolScope, distinct};
+use crate::{
+    catalogue::CatalogueTool,
+    text::{visible_line, visible_paragraphs},
+};
+
+/// The one type of authorization detail this issuer knows.
+pub(crate) const DETAIL_TYPE: &str = "mcp_tools";
+/// Longest task, in bytes (profile, rule 22).
+const MAX_TASK_BYTES: usize = 4_096;
+/// Most grants in a token (profile, rule 22): one for each tool and resource.
+const MAX_GRANTS: usize = 256;
+/// Most argument limits in a request; each becomes a check of the token's first block,
+/// which may hold 32 together with the two fixed ones.
+const MAX_ARGUMENT_LIMITS: usize = 30;
+
+/// Why a request is refused. The text is for the developer of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum RequestError {
+    /// Not the JSON that DESIGN section 5 describes.
+    #[error("authorization_details: {0}")]
+    Malformed(String),
+    /// Meant for another server.
+    #[error("this issuer mints tokens for `{expected}` alone, not for `{found}`")]
+    WrongLocation {
+        /// The audience of this issuer.
+        expected: String,
+        /// What was asked for.
+        found: String,
+    },
+    /// No task is stated.
+    #[error("`task` is empty: say what the access is for")]
+    EmptyTask,
+    /// The task is too long to be read by a person or put in a token.
+    #[error("`task` has {length} bytes, more than {MAX_TASK_BYTES}")]
+    TaskTooLong {
+        /// Length of the text once made visible.
+        length: usize,
+    },
+    /// The time is zero or above what the application allows.
+    #[error("`duration` is {seconds} s; it must be between 1 and {max} s")]
+    Duration {
+        /// What was asked for.
+        seconds: u64,
+        /// The application's ceiling.
+        max: u64,
+    },
+    /// No tool is named.
+    #[error("`tools` is empty: name at least one tool")]
+    NoTools,
+    /// One tool appears twice.
+    #[error("tool `{0}` is named twice")]
+    RepeatedTool(ToolName),
+    /// The catalogue has no such tool.
+    #[error("there is no tool `{0}`")]
+    UnknownTool(ToolName),
+    /// The catalogue gives the tool another access level.
+    #[error("tool `{tool}` has access `{actual}`, not `{asked}`")]
+    WrongAccess {
+        /// The tool.
+        tool: ToolName,
+        /// What the catalogue says.
+        actual: Access,
+        /// What was asked for.
+        asked: Access,
+    },
+    /// A tool is asked for on nothing.
+    #[error("tool `{0}`: name at least one resource")]
+    NoResources(ToolName),
+    /// A resource cannot be read in one way only.
+    #[error("tool `{tool}`: resource `{resource}`: {reason}")]
+    Resource {
+        /// The tool.
+        tool: ToolName,
+        /// The text, made visible.
+        resource: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A resource appears twice under one tool.
+    #[error("tool `{0}`: a resource is named twice")]
+    RepeatedResource(ToolName),
+    /// An argument limit is not one of the known kinds.
+    #[error("tool `{tool}`: argument `{argument}`: {reason}")]
+    Argument {
+        /// The tool.
+        tool: ToolName,
+        /// The argument's name, made visible.
+        argument: String,
+        /// What is wrong with the limit.
+        reason: String,
+    },
+    /// More than fits a token.
+    #[error("the request asks for {found} {what}, more than {limit}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// Parsed details, not yet bound to the catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Details {
+    pub(crate) task: String,
+    pub(crate) duration: Option<Duration>,
+    pub(super) tools: Vec<DetailTool>,
+}
+
+/// One tool as asked for; access may be left to the catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DetailTool {
+    pub(super) name: ToolName,
+    access: Option<Access>,
+    resources: Vec<ResourcePath>,
+    args: Vec<ArgumentConstraint>,
+    closed_arguments: bool,
+}
+
+impl Details {
+    /// Reads the parameter as an agent sends it.
+    ///
+    /// # Errors
+    /// [`RequestError`]; duplicate keys, unknown members, other types and other locations
+    /// are refused, never ignored.
+    pub(crate) fn parse(
+        text: &[u8],
+        application: &Application,
+        audience: &Audience,
+    ) -> Result<Self, RequestError> {
+        let value = strict_json::parse(text).map_err(|e| RequestError::Malformed(e.to_string()))?;
+        let wire: Vec<WireDetail> = from_value(value)?;
+        let [wire] = <[WireDetail; 1]>::try_from(wire).map_err(|all| {
+            let why = format!(
+                "expected one entry of type `{DETAIL_TYPE}`, found {}",
+                all.len()
+            );
+            RequestError::Malformed(why)
+        })?;
+        if wire.r#type != DETAIL_TYPE {
+            let why = format!(
+                "type `{}` is not `{DETAIL_TYPE}`",
+                visible_line(&wire.r#type)
+            );
+            return Err(RequestError::Malformed(why));
+        }
+        check_locations(wire.locations.as_deref(), audience)?;
+        check_duration(wire.duration, application.max_duration)?;
+        let tools = wire
+            .tools
+            .into_iter()
+            .map(DetailTool::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        check_tools(&tools)?;
+        Ok(Self {
+            task: read_task(&wire.task)?,
+            duration: wire.duration.map(Duration::from_secs),
+            tools,
+        })
+    }
+
+    /// The names asked for.
+    pub(crate) fn tool_names(&self) -> Vec<ToolName> {
+        self.tools.iter().map(|tool| tool.name.clone()).collect()
+    }
+}
+
+impl DetailTool {
+    fn read(wire: WireTool) -> Result<Self, RequestError> {
+        let name = ToolName::parse(wire.name.as_str())
+            .map_err(|e| RequestError::Malformed(visible_line(&e.to_string())))?;
+        let access = match wire.access.as_deref() {
+            None => None,
+            Some(text) => Some(
+                text.parse::<Access>()
+                    .map_err(|e| RequestError::Malformed(visible_line(&e.to_string())))?,
+            ),
+        };
+        let resources = read_resources(&name, &wire.resources)?;
+        let args = read_args(&name, &wire.args)?;
+        Ok(Self {
+            name,
+            access,
+            resources,
+            args,
+            closed_arguments: wire.closed_arguments,
+        })
+    }
+
+    /// Joins what was asked for with what the catalogue says.
+    pub(super) fn bind(self, known: &CatalogueTool) -> Result<RequestedTool, RequestError> {
+        let asked = self.access.unwrap_or(known.access);
+        if asked != known.access {
+            let actual = known.access;
+            return Err(RequestError::WrongAccess {
+                tool: self.name,
+                actual,
+                asked,
+            });
+        }
+        let scope = ToolScope {
+            name: self.name,
+            access: asked,
+            resources: self.resources,
+            args: self.args,
+            closed_arguments: self.closed_arguments,
+        };
+        Ok(RequestedTool::new(scope, known))
+    }
+}
+
+fn from_value<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, RequestError> {
+    serde_json::from_value(value).map_err(|e| RequestError::Malformed(visible_line(&e.to_string())))
+}
+
+fn check_locations(locations: Option<&[String]>, audience: &Audience) -> Result<(), RequestError> {
+    match locations {
+        None => Ok(()),
+        Some([only]) if only == audience.as_str() => Ok(()),
+        Some(other) => Err(RequestError::WrongLocation {
+            expected: audience.as_str().to_owned(),
+            found: visible_line(&other.join(" ")),
+        }),
+    }
+}
+
+fn check_duration(seconds: Option<u64>, max: Duration) -> Result<(), RequestError> {
+    match seconds {
+        Some(seconds) if seconds == 0 || seconds > max.as_secs() => Err(RequestError::Duration {
+            seconds,
+            max: max.as_secs(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_tools(tools: &[DetailTool]) -> Result<(), RequestError> {
+    if tools.is_empty() {
+        return Err(RequestError::NoTools);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    if let Some(tool) = tools.iter().find(|tool| !seen.insert(&tool.name)) {
+        return Err(RequestError::RepeatedTool(tool.name.clone()));
+    }
+    let grants = tools.iter().map(|t| t.resources.len()).sum();
+    let limits = tools
+        .iter()
+        .map(|t| t.args.len() + usize::from(t.closed_arguments))
+        .sum();
+    at_most("tool and resource pairs", grants, MAX_GRANTS)?;
+    at_most("argument limits", limits, MAX_ARGUMENT_LIMITS)
+}
+
+fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), RequestError> {
+    if found <= limit {
+        Ok(())
+    } else {
+        Err(RequestError::TooMany { what, found, limit })
+    }
+}
+
+fn read_task(text: &str) -> Result<String, RequestError> {
+    let task = visible_paragraphs(text);
+    match task.len() {
+        0 => Err(RequestError::EmptyTask),
+        length if length > MAX_TASK_BYTES => Err(RequestError::TaskTooLong { length }),
+        _ => Ok(task),
+    }
+}
+
+fn read_resources(tool: &ToolName, texts: &[String]) -> Result<Vec<ResourcePath>, RequestError> {
+    let resources = texts
+        .iter()
+        .map(|text| {
+            ResourcePath::parse(text).map_err(|e| RequestError::Resource {
+                tool: tool.clone(),
+                resource: visible_line(text),
+                reason: visible_line(&e.to_string()),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if resources.is_empty() {
+        return Err(RequestError::NoResources(tool.clone()));
+    }
+    if !distinct(&resources) {
+        return Err(RequestError::RepeatedResource(tool.clone()));
+    }
+    Ok(resources)
+}
+
+fn read_args(
+    tool: &ToolName,
+    args: &Map<String, Value>,
+) -> Result<Vec<ArgumentConstraint>, RequestError> {
+    let mut limits = args
+        .iter()
+        .map(|(name, rule)| {
+            ArgumentConstraint::from_json(name, rule).map_err(|e| RequestError::Argument {
+                tool: tool.clone(),
+                argument: visible_line(name),
+                reason: visible_line(&e.to_string()),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    // The order in the JSON means nothing; canonical JSON sorts it too.
+    limits.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(limits)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireDetail {
+    r#type: String,
+    locations: Option<Vec<String>>,
+    task: String,
+    duration: Option<u64>,
+    tools: Vec<WireTool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireTool {
+    name: String,
+    access: Option<String>,
+    #[serde(default)]
+    resources: Vec<String>,
+    #[serde(default)]
+    args: Map<String, Value>,
+    #[serde(default)]
+    closed_arguments: bool,
+}
+
+/// The stored form: everything the approver saw.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRequest {
+    version: u64,
+    application: ApplicationId,
+    agent: AgentName,
+    task: String,
+    audience: Audience,
+    duration: u64,
+    holder: Option<Thumbprint>,
+    tools: Vec<StoredTool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredTool {
+    name: ToolName,
+    access: Access,
+    resources: Vec<ResourcePath>,
+    #[serde(default)]
+    args: Map<String, Value>,
+    #[serde(default)]
+    closed_arguments: bool,
+    title: String,
+    description: String,
+    definition_digest: String,
+}
+
+pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, DamagedRequest> {
+    let damaged = |why: String| DamagedRequest(why);
+    let stored: StoredRequest = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    if stored.version != version {
+        return Err(damaged(format!("unknown version {}", stored.version)));
+    }
+    let tools: Result<Vec<RequestedTool>, DamagedRequest> = stored
+        .tools
+        .into_iter()
+        .map(|tool| {
+            let args = read_args(&tool.name, &tool.args).map_err(|e| damaged(e.to_string()))?;
+            Ok(RequestedTool {
+                scope: ToolScope {
+                    name: tool.name,
+                    access: tool.access,
+                    resources: tool.resources,
+                    args,
+                    closed_arguments: tool.closed_arguments,
+                },
+                title: tool.title,
+                description: tool.description,
+                definition_digest: tool.definition_digest,
+            })
+        })
+        .collect();
+    Ok(AccessRequest {
+        application: stored.application,
+        agent: stored.agent,
+        task: stored.task,
+        audience: stored.audience,
+        duration: Duration::from_secs(stored.duration),
+        holder: stored.holder,
+        tools: tools?,
+    })
+}
+
+/// Reads the scopes of stored `authorization_details` back.
+///
+/// # Errors
+/// [`DamagedRequest`] when the text is not what [`super::authorization_details`] writes.
+pub(crate) fn read_granted(text: &str) -> Result<(Duration, Vec<ToolScope>), DamagedRequest> {
+    let damaged = |why: String| DamagedRequest(why);
+    let wire: Vec<WireDetail> = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    let [wire] =
+        <[WireDetail; 1]>::try_from(wire).map_err(|_| damaged("expected one entry".to_owned()))?;
+    let seconds = wire
+        .duration
+        .ok_or_else(|| damaged("no duration".to_owned()))?;
+    let scopes: Result<Vec<ToolScope>, DamagedRequest> = wire
+        .tools
+        .into_iter()
+        .map(|tool| {
+            let tool = DetailTool::read(tool).map_err(|e| damaged(e.to_string()))?;
+            let access = tool.access.ok_or_else(|| damaged("no access".to_owned()))?;
+            Ok(ToolScope {
+                name: tool.name,
+                access,
+                resources: tool.resources,
+                args: tool.args,
+                closed_arguments: tool.closed_arguments,
+            })
+        })
+        .collect();
+    Ok((Duration::from_secs(seconds), scopes?))
+}

@@ -1,0 +1,217 @@
+//! The issuer's audit file: one hash-chained line per event, durable before the effect.
+//!
+//! [`bailiwick_verifier::audit`] owns the form of a line; this module owns the file. If a
+//! line cannot be made durable, the effect it records must not happen: callers record inside
+//! the transaction and commit afterwards.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bailiwick_datalog::Timestamp;
+use bailiwick_verifier::audit::{AuditError as ChainError, Chain};
+use serde_json::Value;
+use thiserror::Error;
+
+/// Far above the longest line: a request body is 64 KiB at most.
+const MAX_LINE_BYTES: u64 = 1024 * 1024;
+
+/// Why an event could not be recorded, or the file not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AuditLogError {
+    /// Reading or writing the file failed.
+    #[error("the audit file cannot be read or written")]
+    Io(#[from] io::Error),
+    /// The last line is not one this program wrote.
+    #[error(
+        "the audit file does not end in a whole audit line; move it away to keep it as evidence"
+    )]
+    Damaged(#[source] ChainError),
+    /// The line could not be made.
+    #[error("the audit line cannot be written")]
+    Line(#[source] ChainError),
+    /// An earlier failure left the file in an unknown state.
+    #[error("the audit file is not usable after an earlier failure")]
+    Unusable,
+}
+
+/// The open audit file.
+#[derive(Clone)]
+pub(crate) struct AuditLog(Arc<Mutex<Writer>>);
+
+struct Writer {
+    file: File,
+    /// Length of the file up to the last whole line.
+    length: u64,
+    chain: Chain,
+    usable: bool,
+}
+
+impl AuditLog {
+    /// Opens `issuer.jsonl` in `dir`, continuing its chain. A last line that was cut short by
+    /// a crash is dropped: its effect never happened.
+    ///
+    /// # Errors
+    /// [`AuditLogError`].
+    pub(crate) fn open(dir: &Path) -> Result<Self, AuditLogError> {
+        if !dir.exists() {
+            DirBuilder::new().mode(0o700).create(dir)?;
+        }
+        let path = dir.join("issuer.jsonl");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)?;
+        let (tail, start) = read_tail(&mut file)?;
+        let whole = tail.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let length = start.saturating_add(u64::try_from(whole).unwrap_or(u64::MAX));
+        file.set_len(length)?;
+        file.sync_all()?;
+        crate::keys::sync_dir(dir)?;
+        let last = tail
+            .get(..whole)
+            .unwrap_or_default()
+            .trim_end_matches('\n')
+            .rsplit('\n')
+            .next();
+        let chain = match last {
+            None | Some("") => Chain::new(),
+            Some(line) => Chain::resume(line).map_err(AuditLogError::Damaged)?,
+        };
+        Ok(Self(Arc::new(Mutex::new(Writer {
+            file,
+            length,
+            chain,
+            usable: true,
+        }))))
+    }
+
+    /// Records an event and returns once it is on disk.
+    ///
+    /// # Errors
+    /// [`AuditLogError`]; the effect must not happen.
+    pub(crate) async fn record(
+        &self,
+        at: Timestamp,
+        event: &'static str,
+        fields: Value,
+    ) -> Result<(), AuditLogError> {
+        let writer = Arc::clone(&self.0);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.write(at, event, fields)
+        });
+        written
+            .await
+            .map_err(|e| AuditLogError::Io(io::Error::other(e)))?
+    }
+}
+
+impl Writer {
+    fn write(&mut self, at: Timestamp, event: &str, fields: Value) -> Result<(), AuditLogError> {
+        if !self.usable {
+            return Err(AuditLogError::Unusable);
+        }
+        let mut next = self.chain.clone();
+        let mut line = next
+            .append(at, event, fields)
+            .map_err(AuditLogError::Line)?;
+        line.push('\n');
+        let written = self
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Half a line must not stay in front of the next one.
+            self.usable = self
+                .file
+                .set_len(self.length)
+                .and_then(|()| self.file.sync_data())
+                .is_ok();
+            return Err(error.into());
+        }
+        self.length = self
+            .length
+            .saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        self.chain = next;
+        Ok(())
+    }
+}
+
+/// The end of the file, from a line start on where there is one, and its offset.
+fn read_tail(file: &mut File) -> Result<(String, u64), AuditLogError> {
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(MAX_LINE_BYTES.saturating_mul(2));
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // A cut may fall inside a character; what is whole is enough to find the last line.
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let bytes = error.into_bytes();
+            String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default()).into_owned()
+        }
+    };
+    Ok((text, start))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use bailiwick_verifier::audit::verify;
+    use serde_json::json;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_unix(1_000);
+
+    fn lines(dir: &Path) -> Vec<String> {
+        let text = fs::read_to_string(dir.join("issuer.jsonl")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn chain_goes_on_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        for event in ["one", "two"] {
+            let log = AuditLog::open(dir.path()).unwrap();
+            log.record(AT, event, json!({"a": 1})).await.unwrap();
+        }
+        assert_eq!(verify(lines(dir.path())).unwrap().lines, 2);
+    }
+
+    #[tokio::test]
+    async fn line_cut_short_by_a_crash_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::open(dir.path()).unwrap();
+        log.record(AT, "one", json!({})).await.unwrap();
+        drop(log);
+        let path = dir.path().join("issuer.jsonl");
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(b"{\"event\":\"tw\xc3");
+        fs::write(&path, text).unwrap();
+        let log = AuditLog::open(dir.path()).unwrap();
+        log.record(AT, "two", json!({})).await.unwrap();
+        assert_eq!(verify(lines(dir.path())).unwrap().lines, 2);
+    }
+
+    #[test]
+    fn edited_last_line_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("issuer.jsonl"), "{}\n").unwrap();
+        assert!(matches!(
+            AuditLog::open(dir.path()),
+            Err(AuditLogError::Damaged(_))
+        ));
+    }
+}

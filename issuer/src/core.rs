@@ -1,0 +1,110 @@
+//! What every part of the issuer shares, and the one way in which it can be out of order.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bailiwick_datalog::{ApplicationId, Audience};
+use bailiwick_verifier::Clock;
+use thiserror::Error;
+
+use crate::{
+    access_request::Application,
+    audit::{AuditLog, AuditLogError},
+    catalogue::Catalogue,
+    config::Site,
+    entropy::Entropy,
+    keys::IssuerKeys,
+    mint::{Mint, MintError},
+    passwords::{HashError, Passwords},
+    secret::{Secret, SecretDigest},
+    store::{Store, StoreError},
+    throttle::Throttle,
+};
+
+/// Limits and names that do not change while the issuer runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) site: Site,
+    pub(crate) audience: Audience,
+    pub(crate) request_lifetime: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) browser_idle: Duration,
+    pub(crate) browser_absolute: Duration,
+}
+
+/// The issuer behind its HTTP surface. The domain functions are methods of it, each in the
+/// module of its subject.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) clock: std::sync::Arc<dyn Clock>,
+    pub(crate) entropy: Entropy,
+    pub(crate) store: Store,
+    pub(crate) audit: AuditLog,
+    pub(crate) keys: IssuerKeys,
+    /// The signed key set as JSON.
+    pub(crate) key_set: String,
+    pub(crate) mint: Mint,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) passwords: Passwords,
+    pub(crate) sign_in_attempts: Throttle,
+    pub(crate) code_attempts: Throttle,
+    pub(crate) operator: SecretDigest,
+    pub(crate) gateway: SecretDigest,
+    pub(crate) setup_link: SetupLink,
+}
+
+/// The link that creates the first approver, while there is none. In memory only: the store
+/// has its digest.
+#[derive(Debug, Default)]
+pub(crate) struct SetupLink(Mutex<Option<Secret>>);
+
+impl SetupLink {
+    pub(crate) fn new(link: Option<Secret>) -> Self {
+        Self(Mutex::new(link))
+    }
+
+    pub(crate) fn secret(&self) -> Option<Secret> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The issuer cannot do now what it is asked. Whoever asks is told no more than that; the
+/// cause is logged.
+#[derive(Debug, Error)]
+pub(crate) enum Unavailable {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The event could not be recorded.
+    #[error(transparent)]
+    Audit(#[from] AuditLogError),
+    /// A password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// A token could not be made.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// Something that cannot happen did.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Core {
+    /// The application with that id, which the store must know.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn application(&self, id: &ApplicationId) -> Result<Application, Unavailable> {
+        let found = self.store.application(id).await?;
+        found.ok_or_else(|| StoreError::Damaged(format!("no application {id}")).into())
+    }
+}

@@ -1,0 +1,317 @@
+use bailiwick_datalog::{Access, AgentName, ApplicationId, Audience};
+use proptest::prelude::*;
+
+use super::*;
+
+fn path(text: &str) -> ResourcePath {
+    ResourcePath::parse(text).unwrap()
+}
+
+fn tool(name: &str, resources: &[&str]) -> RequestedTool {
+    RequestedTool {
+        scope: ToolScope {
+            name: ToolName::parse(name).unwrap(),
+            access: Access::Read,
+            resources: resources.iter().map(|r| path(r)).collect(),
+            args: Vec::new(),
+            closed_arguments: false,
+        },
+        title: name.to_owned(),
+        description: String::new(),
+        definition_digest: String::new(),
+    }
+}
+
+fn request() -> AccessRequest {
+    AccessRequest {
+        application: ApplicationId::parse("default").unwrap(),
+        agent: AgentName::parse("agent").unwrap(),
+        task: "task".to_owned(),
+        audience: Audience::parse("http://127.0.0.1/mcp").unwrap(),
+        duration: Duration::from_secs(900),
+        holder: None,
+        tools: vec![
+            tool("files.read_file", &["files/a", "files/b"]),
+            tool("files.search", &["files"]),
+        ],
+    }
+}
+
+fn key(text: &str) -> ResourceKey {
+    ResourceKey::parse(text).unwrap()
+}
+
+/// Everything ticked, nothing edited.
+fn everything() -> Choice {
+    Choice {
+        tools: request().tool_names(),
+        resources: [
+            key("files.read_file#0"),
+            key("files.read_file#1"),
+            key("files.search#0"),
+        ]
+        .into(),
+        paths: [
+            (key("files.read_file#0"), "files/a".to_owned()),
+            (key("files.read_file#1"), "files/b".to_owned()),
+            (key("files.search#0"), "files".to_owned()),
+        ]
+        .into(),
+        duration: "15m".to_owned(),
+    }
+}
+
+#[test]
+fn unchanged_choice_grants_what_was_asked_for() {
+    let granted = narrow(&request(), &everything()).unwrap();
+    let asked: Vec<ToolScope> = request().tools.into_iter().map(|t| t.scope).collect();
+    assert_eq!(
+        granted,
+        Granted {
+            duration: Duration::from_secs(900),
+            tools: asked
+        }
+    );
+}
+
+#[test]
+fn unticked_tool_is_not_granted() {
+    let mut choice = everything();
+    choice.tools.remove("files.search");
+    assert_eq!(
+        narrow(&request(), &choice).unwrap().scope(),
+        "files.read_file:read"
+    );
+}
+
+#[test]
+fn unticked_resource_is_not_granted_whatever_its_path_field_says() {
+    let mut choice = everything();
+    choice.resources.remove(&key("files.read_file#0"));
+    choice
+        .paths
+        .insert(key("files.read_file#0"), "elsewhere".to_owned());
+    assert_eq!(
+        narrow(&request(), &choice).unwrap().tools[0].resources,
+        [path("files/b")]
+    );
+}
+
+#[test]
+fn tool_with_every_resource_unticked_is_not_granted() {
+    let mut choice = everything();
+    choice.resources.remove(&key("files.search#0"));
+    assert_eq!(
+        narrow(&request(), &choice).unwrap().scope(),
+        "files.read_file:read"
+    );
+}
+
+#[test]
+fn resource_is_narrowed_to_a_path_under_it() {
+    let mut choice = everything();
+    choice
+        .paths
+        .insert(key("files.search#0"), "files/reports/q3".to_owned());
+    assert_eq!(
+        narrow(&request(), &choice).unwrap().tools[1].resources,
+        [path("files/reports/q3")]
+    );
+}
+
+#[test]
+fn path_outside_the_requested_one_is_refused() {
+    for outside in ["files", "files/ab", "other"] {
+        let mut choice = everything();
+        choice
+            .paths
+            .insert(key("files.read_file#0"), outside.to_owned());
+        assert_eq!(
+            narrow(&request(), &choice),
+            Err(NarrowingError::ResourceWidened {
+                tool: ToolName::parse("files.read_file").unwrap(),
+                requested: path("files/a"),
+                wanted: path(outside),
+            })
+        );
+    }
+}
+
+#[test]
+fn path_with_two_readings_is_refused() {
+    for bad in [
+        "files/a/../../etc",
+        "files/a/%2e%2e",
+        "files/a/\0",
+        "files/a/",
+        "files/a\\b",
+        "",
+    ] {
+        let mut choice = everything();
+        choice
+            .paths
+            .insert(key("files.read_file#0"), bad.to_owned());
+        assert!(
+            matches!(
+                narrow(&request(), &choice),
+                Err(NarrowingError::NotAPath { .. })
+            ),
+            "{bad:?}"
+        );
+    }
+}
+
+#[test]
+fn time_may_be_shortened_and_not_lengthened() {
+    let with = |text: &str| {
+        narrow(
+            &request(),
+            &Choice {
+                duration: text.to_owned(),
+                ..everything()
+            },
+        )
+    };
+    assert_eq!(with("10m").unwrap().duration, Duration::from_secs(600));
+    assert_eq!(with("900s").unwrap().duration, Duration::from_secs(900));
+    assert!(matches!(
+        with("901s"),
+        Err(NarrowingError::DurationWidened { .. })
+    ));
+    assert_eq!(with("0s"), Err(NarrowingError::NoTime));
+    assert!(matches!(with("soon"), Err(NarrowingError::NotADuration(_))));
+}
+
+#[test]
+fn tool_or_resource_that_was_not_asked_for_is_refused() {
+    let mut choice = everything();
+    choice.tools.insert("files.delete_file".to_owned());
+    assert!(matches!(
+        narrow(&request(), &choice),
+        Err(NarrowingError::ToolNotRequested(_))
+    ));
+    for stray in ["files.read_file#2", "files.delete_file#0"] {
+        let mut choice = everything();
+        choice.resources.insert(key(stray));
+        assert!(matches!(
+            narrow(&request(), &choice),
+            Err(NarrowingError::ResourceNotRequested(_))
+        ));
+        let mut choice = everything();
+        choice.paths.insert(key(stray), "files".to_owned());
+        assert!(matches!(
+            narrow(&request(), &choice),
+            Err(NarrowingError::ResourceNotRequested(_))
+        ));
+    }
+}
+
+#[test]
+fn nothing_left_is_refused() {
+    let no_tools = Choice {
+        tools: BTreeSet::new(),
+        ..everything()
+    };
+    assert_eq!(narrow(&request(), &no_tools), Err(NarrowingError::Nothing));
+    let no_resources = Choice {
+        resources: BTreeSet::new(),
+        ..everything()
+    };
+    assert_eq!(
+        narrow(&request(), &no_resources),
+        Err(NarrowingError::Nothing)
+    );
+}
+
+#[test]
+fn resource_key_has_one_spelling() {
+    assert!(ResourceKey::parse("a#1").is_some());
+    for bad in ["a", "a#", "#", "a#01", "a#+1", "a#-1", "a#1 "] {
+        assert_eq!(ResourceKey::parse(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn grant_beyond_the_request_is_seen_by_the_law() {
+    let granted = narrow(&request(), &everything()).unwrap();
+    assert!(granted.is_within(&request()));
+    let mut longer = granted.clone();
+    longer.duration = Duration::from_secs(901);
+    assert!(!longer.is_within(&request()));
+    let mut stronger = granted.clone();
+    stronger.tools[0].access = Access::Write;
+    assert!(!stronger.is_within(&request()));
+    let mut wider = granted.clone();
+    wider.tools[0].resources.push(path("files"));
+    assert!(!wider.is_within(&request()));
+    let mut twice = granted.clone();
+    twice.tools.push(twice.tools[0].clone());
+    assert!(!twice.is_within(&request()));
+    let mut empty = granted;
+    empty.tools.clear();
+    assert!(!empty.is_within(&request()));
+}
+
+fn any_tool() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("files.read_file".to_owned()),
+        Just("files.search".to_owned()),
+        Just("files.delete_file".to_owned()),
+        "[a-z.#\u{202e}]{0,8}",
+    ]
+}
+
+fn any_key() -> impl Strategy<Value = ResourceKey> {
+    (any_tool(), 0_usize..4).prop_map(|(tool, index)| ResourceKey { tool, index })
+}
+
+fn any_path() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("files".to_owned()),
+        "files/[ab]{1,2}(/[ab.]{1,3}){0,2}",
+        "[a-b/.%\\\\]{0,10}",
+    ]
+}
+
+fn any_choice() -> impl Strategy<Value = Choice> {
+    let tools = proptest::collection::btree_set(any_tool(), 0..4);
+    let resources = proptest::collection::btree_set(any_key(), 0..5);
+    let paths = proptest::collection::btree_map(any_key(), any_path(), 0..5);
+    let duration = prop_oneof!["[0-9]{1,4}[hms]", "[0-9hms ]{0,6}"];
+    (tools, resources, paths, duration).prop_map(|(tools, resources, paths, duration)| Choice {
+        tools,
+        resources,
+        paths,
+        duration,
+    })
+}
+
+/// Choices a person could make with the form as shown, with some path edits.
+fn likely_choice() -> impl Strategy<Value = Choice> {
+    let keys = ["files.read_file#0", "files.read_file#1", "files.search#0"].map(key);
+    let tools = ["files.read_file", "files.search"].map(str::to_owned);
+    (
+        proptest::sample::subsequence(tools.to_vec(), 0..=2),
+        proptest::sample::subsequence(keys.to_vec(), 0..=3),
+        proptest::collection::btree_map(proptest::sample::select(keys.to_vec()), any_path(), 0..3),
+        (0_u32..1_200).prop_map(|seconds| format!("{seconds}s")),
+    )
+        .prop_map(|(tools, resources, paths, duration)| Choice {
+            tools: tools.into_iter().collect(),
+            resources: resources.into_iter().collect(),
+            paths,
+            duration,
+        })
+}
+
+proptest! {
+    #[test]
+    fn no_choice_grants_more_than_was_asked_for(choice in prop_oneof![any_choice(), likely_choice()]) {
+        if let Ok(granted) = narrow(&request(), &choice) {
+            prop_assert!(granted.is_within(&request()));
+            for tool in &granted.tools {
+                prop_assert!(choice.tools.contains(tool.name.as_str()));
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Access requests: asked, then approved or denied once.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{ApplicationId, Timestamp};
+use sqlx::FromRow;
+
+use super::{Change, Store, StoreError, damaged, from_db, seconds_from_db, seconds_to_db, to_db};
+use crate::{
+    access_request::{AccessRequest, Application, RequestDigest},
+    ids::UserCode,
+    secret::SecretDigest,
+};
+
+/// Decided and expired requests are kept this long for the page that shows them.
+const KEEP_UNDECIDED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most requests the approvals page lists.
+const MAX_LISTED: i64 = 100;
+
+/// A request about to be stored.
+#[derive(Debug)]
+pub(crate) struct NewRequest<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) application: &'a ApplicationId,
+    pub(crate) device_code: &'a SecretDigest,
+    pub(crate) user_code: &'a UserCode,
+    pub(crate) canonical: &'a str,
+    pub(crate) digest: RequestDigest,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) poll_interval: Duration,
+}
+
+/// What was decided. That an undecided request is too old is a matter of time, not of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestState {
+    /// Waits for an approver.
+    Pending,
+    /// Approved; the session exists.
+    Approved,
+    /// Denied.
+    Denied,
+}
+
+/// A request as stored, its digest checked.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRequest {
+    pub(crate) id: String,
+    pub(crate) user_code: UserCode,
+    pub(crate) request: AccessRequest,
+    pub(crate) digest: RequestDigest,
+    pub(crate) state: RequestState,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) decided_at: Option<Timestamp>,
+    pub(crate) decided_by: Option<String>,
+    pub(crate) denial_reason: Option<String>,
+}
+
+/// Whether a waiting agent kept the pace it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Poll {
+    /// It did.
+    InTime,
+    /// It did not, and has to wait this long between polls from now on.
+    TooFast {
+        /// The new interval.
+        interval: Duration,
+    },
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    user_code: String,
+    request_json: String,
+    request_digest: Vec<u8>,
+    state: String,
+    created_at: i64,
+    expires_at: i64,
+    decided_at: Option<i64>,
+    decided_by: Option<String>,
+    denial_reason: Option<String>,
+}
+
+impl TryFrom<Row> for StoredRequest {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let digest = RequestDigest::of(&row.request_json);
+        if row.request_digest != digest.bytes() {
+            return Err(damaged(format!(
+                "request {} does not match its digest",
+                row.id
+            )));
+        }
+        let request = AccessRequest::from_stored(&row.request_json, digest)?;
+        let user_code = UserCode::parse(&row.user_code).ok_or_else(|| damaged("user code"))?;
+        let state = match row.state.as_str() {
+            "pending" => RequestState::Pending,
+            "approved" => RequestState::Approved,
+            "denied" => RequestState::Denied,
+            other => return Err(damaged(format!("state {other}"))),
+        };
+        Ok(Self {
+            user_code,
+            request,
+            digest,
+            state,
+            created_at: from_db(row.created_at)?,
+            expires_at: from_db(row.expires_at)?,
+            decided_at: row.decided_at.map(from_db).transpose()?,
+            decided_by: row.decided_by,
+            denial_reason: row.denial_reason,
+            id: row.id,
+        })
+    }
+}
+
+impl Store {
+    /// The application with that OAuth client id.
+    pub(crate) async fn application_of_client(
+        &self,
+        client_id: &str,
+    ) -> Result<Option<Application>, StoreError> {
+        let row = sqlx::query_as(
+            "SELECT id, name, default_duration_s, max_duration_s, max_depth
+             FROM applications WHERE client_id = ?",
+        )
+        .bind(client_id)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(application).transpose()
+    }
+
+    /// The application with that id.
+    pub(crate) async fn application(
+        &self,
+        id: &ApplicationId,
+    ) -> Result<Option<Application>, StoreError> {
+        let row = sqlx::query_as(
+            "SELECT id, name, default_duration_s, max_duration_s, max_depth
+             FROM applications WHERE id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(application).transpose()
+    }
+
+    /// The request with that id.
+    pub(crate) async fn request(&self, id: &str) -> Result<Option<StoredRequest>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM access_requests WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(StoredRequest::try_from).transpose()
+    }
+
+    /// The request whose device code has that digest.
+    pub(crate) async fn request_of_device(
+        &self,
+        device_code: &SecretDigest,
+    ) -> Result<Option<StoredRequest>, StoreError> {
+        let row: Option<Row> =
+            sqlx::query_as("SELECT * FROM access_requests WHERE device_code_hash = ?")
+                .bind(device_code.as_slice())
+                .fetch_optional(&self.reader)
+                .await?;
+        row.map(StoredRequest::try_from).transpose()
+    }
+
+    /// The id of the request a person's code stands for.
+    pub(crate) async fn request_id_of_code(
+        &self,
+        code: &UserCode,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT id FROM access_requests WHERE user_code = ?")
+                .bind(code.as_str())
+                .fetch_optional(&self.reader)
+                .await?,
+        )
+    }
+
+    /// Requests that wait for an approver at `now`, oldest first.
+    pub(crate) async fn waiting_requests(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<StoredRequest>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM access_requests WHERE state = 'pending' AND expires_at > ?
+             ORDER BY created_at, id LIMIT ?",
+        )
+        .bind(to_db(now))
+        .bind(MAX_LISTED)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter().map(StoredRequest::try_from).collect()
+    }
+}
+
+/// How many requests of an application wait at `now`.
+pub(crate) async fn count_waiting(
+    change: &mut Change,
+    application: &ApplicationId,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM access_requests
+         WHERE application_id = ? AND state = 'pending' AND expires_at > ?",
+    )
+    .bind(application.as_str())
+    .bind(to_db(now))
+    .fetch_one(&mut **change)
+    .await?)
+}
+
+/// Stores a request, dropping undecided ones that expired long ago. `false` when its user
+/// code is taken: draw another.
+pub(crate) async fn insert_request(
+    change: &mut Change,
+    new: &NewRequest<'_>,
+) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM access_requests WHERE state <> 'approved' AND expires_at < ?")
+        .bind(to_db(new.created_at).saturating_sub(seconds_to_db(KEEP_UNDECIDED)))
+        .execute(&mut **change)
+        .await?;
+    let inserted = sqlx::query(
+        "INSERT INTO access_requests (id, application_id, device_code_hash, user_code, request_json,
+             request_digest, state, created_at, expires_at, poll_interval_s)
+         VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)
+         ON CONFLICT (user_code) DO NOTHING",
+    )
+    .bind(new.id)
+    .bind(new.application.as_str())
+    .bind(new.device_code.as_slice())
+    .bind(new.user_code.as_str())
+    .bind(new.canonical)
+    .bind(new.digest.bytes().to_vec())
+    .bind(to_db(new.created_at))
+    .bind(to_db(new.expires_at))
+    .bind(seconds_to_db(new.poll_interval))
+    .execute(&mut **change)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Turns a waiting request into an approved one: `false` when it is not waiting any more, is
+/// expired at `now`, or is not the one that was shown.
+pub(crate) async fn swap_to_approved(
+    change: &mut Change,
+    id: &str,
+    shown: RequestDigest,
+    by: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let swapped = sqlx::query(
+        "UPDATE access_requests SET state = 'approved', decided_at = ?, decided_by = ?
+         WHERE id = ? AND state = 'pending' AND expires_at > ? AND request_digest = ?",
+    )
+    .bind(to_db(now))
+    .bind(by)
+    .bind(id)
+    .bind(to_db(now))
+    .bind(shown.bytes().to_vec())
+    .execute(&mut **change)
+    .await?;
+    Ok(swapped.rows_affected() == 1)
+}
+
+/// Turns a waiting request into a denied one, under the same conditions as
+/// [`swap_to_approved`].
+pub(crate) async fn swap_to_denied(
+    change: &mut Change,
+    id: &str,
+    shown: RequestDigest,
+    by: &str,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let swapped = sqlx::query(
+        "UPDATE access_requests SET state = 'denied', decided_at = ?, decided_by = ?, denial_reason = ?
+         WHERE id = ? AND state = 'pending' AND expires_at > ? AND request_digest = ?",
+    )
+    .bind(to_db(now))
+    .bind(by)
+    .bind(reason)
+    .bind(id)
+    .bind(to_db(now))
+    .bind(shown.bytes().to_vec())
+    .execute(&mut **change)
+    .await?;
+    Ok(swapped.rows_affected() == 1)
+}
+
+/// Notes a poll and tells whether it kept the pace (RFC 8628 section 3.5). One that came too
+/// soon makes the interval `penalty` longer.
+pub(crate) async fn note_poll(
+    change: &mut Change,
+    id: &str,
+    now: Timestamp,
+    penalty: Duration,
+) -> Result<Poll, StoreError> {
+    let (interval, last): (i64, Option<i64>) =
+        sqlx::query_as("SELECT poll_interval_s, last_polled_at FROM access_requests WHERE id = ?")
+            .bind(id)
+            .fetch_one(&mut **change)
+            .await?;
+    let in_time = last.is_none_or(|last| to_db(now).saturating_sub(last) >= interval);
+    let interval = if in_time {
+        interval
+    } else {
+        interval.saturating_add(seconds_to_db(penalty))
+    };
+    sqlx::query("UPDATE access_requests SET poll_interval_s = ?, last_polled_at = ? WHERE id = ?")
+        .bind(interval)
+        .bind(to_db(now))
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
+    if in_time {
+        Ok(Poll::InTime)
+    } else {
+        Ok(Poll::TooFast {
+            interval: seconds_from_db(interval)?,
+        })
+    }
+}
+
+type ApplicationRow = (String, String, i64, i64, i64);
+
+fn application(row: ApplicationRow) -> Result<Application, StoreError> {
+    let (id, name, default_duration, max_duration, max_depth) = row;
+    Ok(Application {
+        id: ApplicationId::parse(id).map_err(damaged)?,
+        name,
+        default_duration: seconds_from_db(default_duration)?,
+        max_duration: seconds_from_db(max_duration)?,
+        max_depth: u32::try_from(max_depth).map_err(damaged)?,
+    })
+}

@@ -1,0 +1,144 @@
+//! The revocation list: which sessions ended early, under which sequence number.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{RevocationId, Timestamp};
+
+use super::{Change, Store, StoreError, damaged, seconds_to_db, to_db};
+
+/// Entries stay listed this long after their token expired, so that a verifier whose clock
+/// is behind still sees them.
+const LISTED_AFTER_EXPIRY: Duration = Duration::from_secs(5 * 60);
+
+/// What a revocation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// The session ended now, in list number `seq`.
+    Now {
+        /// The list's sequence number.
+        seq: u64,
+    },
+    /// It had ended before, in list number `seq`.
+    Before {
+        /// The sequence number of that list.
+        seq: u64,
+    },
+    /// There is no such session.
+    Unknown,
+}
+
+/// The published content at one sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) seq: u64,
+    pub(crate) ids: Vec<[u8; 16]>,
+    pub(crate) sessions: Vec<String>,
+}
+
+impl Store {
+    /// What the list says at this moment.
+    pub(crate) async fn listed_revocations(&self) -> Result<Listed, StoreError> {
+        // One transaction, so that sequence number and entries belong together.
+        let mut read = self.reader.begin().await?;
+        let seq: i64 = sqlx::query_scalar("SELECT seq FROM revocation_feed")
+            .fetch_one(&mut *read)
+            .await?;
+        let rows: Vec<(String, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT id, revocation_id FROM sessions WHERE revoked_at IS NOT NULL AND delisted = 0",
+        )
+        .fetch_all(&mut *read)
+        .await?;
+        let mut listed = Listed {
+            seq: sequence(seq)?,
+            ids: Vec::new(),
+            sessions: Vec::new(),
+        };
+        for (session, id) in rows {
+            if let Some(id) = id {
+                listed.ids.push(prefix(&id)?);
+            }
+            listed.sessions.push(session);
+        }
+        Ok(listed)
+    }
+
+    /// Takes entries off the list whose tokens expired some minutes ago. A changed list gets
+    /// a new sequence number: one number never means two lists.
+    pub(crate) async fn delist_expired(&self, now: Timestamp) -> Result<(), StoreError> {
+        let before = to_db(now).saturating_sub(seconds_to_db(LISTED_AFTER_EXPIRY));
+        let due: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sessions
+             WHERE revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?)",
+        )
+        .bind(before)
+        .fetch_one(&self.reader)
+        .await?;
+        if !due {
+            return Ok(());
+        }
+        let mut change = self.change().await?;
+        sqlx::query(
+            "UPDATE sessions SET delisted = 1
+             WHERE revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?",
+        )
+        .bind(before)
+        .execute(&mut *change)
+        .await?;
+        next_sequence(&mut change).await?;
+        super::commit(change).await
+    }
+}
+
+/// Ends a session and assigns the sequence number of the list that says so.
+pub(crate) async fn revoke_session(
+    change: &mut Change,
+    id: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Revoked, StoreError> {
+    let found: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT revoked_seq FROM sessions WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&mut **change)
+            .await?;
+    match found {
+        None => return Ok(Revoked::Unknown),
+        Some(Some(seq)) => {
+            return Ok(Revoked::Before {
+                seq: sequence(seq)?,
+            });
+        }
+        Some(None) => {}
+    }
+    let seq = next_sequence(change).await?;
+    sqlx::query(
+        "UPDATE sessions SET revoked_at = ?, revoked_by = ?, revoked_seq = ?
+         WHERE id = ? AND revoked_at IS NULL",
+    )
+    .bind(to_db(now))
+    .bind(by)
+    .bind(seq)
+    .bind(id)
+    .execute(&mut **change)
+    .await?;
+    Ok(Revoked::Now {
+        seq: sequence(seq)?,
+    })
+}
+
+async fn next_sequence(change: &mut Change) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar("UPDATE revocation_feed SET seq = seq + 1 RETURNING seq")
+            .fetch_one(&mut **change)
+            .await?,
+    )
+}
+
+fn sequence(seq: i64) -> Result<u64, StoreError> {
+    u64::try_from(seq).map_err(damaged)
+}
+
+fn prefix(id: &[u8]) -> Result<[u8; 16], StoreError> {
+    let bytes: [u8; 64] = id.try_into().map_err(damaged)?;
+    Ok(RevocationId::from_bytes(bytes).prefix())
+}

@@ -1,0 +1,172 @@
+//! Approved sessions: granted, collected once, ended.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{Principal, SessionId, Timestamp};
+use sqlx::{FromRow, Row as _, sqlite::SqliteRow};
+
+use super::{Change, Store, StoreError, StoredRequest, damaged, from_db, to_db};
+use crate::{access_request::read_granted, narrowing::Granted};
+
+/// Most sessions listed at once, newest first.
+const MAX_LISTED: i64 = 200;
+
+/// A session about to be stored.
+#[derive(Debug)]
+pub(crate) struct NewSession<'a> {
+    pub(crate) id: &'a SessionId,
+    pub(crate) request_id: &'a str,
+    pub(crate) principal: &'a Principal,
+    pub(crate) granted_json: &'a str,
+    pub(crate) instructions: Option<&'a str>,
+    pub(crate) approved_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A session with the request it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredSession {
+    pub(crate) id: SessionId,
+    pub(crate) request: StoredRequest,
+    pub(crate) principal: Principal,
+    pub(crate) granted: Granted,
+    pub(crate) instructions: Option<String>,
+    pub(crate) approved_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// When the agent collected the token.
+    pub(crate) minted_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) revoked_by: Option<String>,
+}
+
+impl StoredSession {
+    /// Time left at `now`; zero once it is revoked.
+    pub(crate) fn remaining(&self, now: Timestamp) -> Duration {
+        if self.revoked_at.is_some() {
+            return Duration::ZERO;
+        }
+        Duration::from_secs(self.expires_at.unix().saturating_sub(now.unix()))
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    request_id: String,
+    principal: String,
+    granted_json: String,
+    instructions: Option<String>,
+    approved_at: i64,
+    expires_at: i64,
+    minted_at: Option<i64>,
+    revoked_at: Option<i64>,
+    revoked_by: Option<String>,
+}
+
+impl Row {
+    fn join(self, request: StoredRequest) -> Result<StoredSession, StoreError> {
+        let (duration, tools) = read_granted(&self.granted_json)?;
+        Ok(StoredSession {
+            id: SessionId::parse(self.id).map_err(damaged)?,
+            request,
+            principal: Principal::parse(self.principal).map_err(damaged)?,
+            granted: Granted { duration, tools },
+            instructions: self.instructions,
+            approved_at: from_db(self.approved_at)?,
+            expires_at: from_db(self.expires_at)?,
+            minted_at: self.minted_at.map(from_db).transpose()?,
+            revoked_at: self.revoked_at.map(from_db).transpose()?,
+            revoked_by: self.revoked_by,
+        })
+    }
+}
+
+impl Store {
+    /// The session with that id.
+    pub(crate) async fn session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM sessions WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await?;
+        self.join(row).await
+    }
+
+    /// The session that a request led to.
+    pub(crate) async fn session_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM sessions WHERE request_id = ?")
+            .bind(request_id)
+            .fetch_optional(&self.reader)
+            .await?;
+        self.join(row).await
+    }
+
+    /// The latest sessions, newest first.
+    pub(crate) async fn sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
+        let rows: Vec<SqliteRow> =
+            sqlx::query("SELECT id FROM sessions ORDER BY approved_at DESC, id LIMIT ?")
+                .bind(MAX_LISTED)
+                .fetch_all(&self.reader)
+                .await?;
+        let mut sessions = Vec::new();
+        for row in rows {
+            let id: String = row.try_get(0)?;
+            sessions.extend(self.session(&id).await?);
+        }
+        Ok(sessions)
+    }
+
+    async fn join(&self, row: Option<Row>) -> Result<Option<StoredSession>, StoreError> {
+        let Some(row) = row else { return Ok(None) };
+        let request = self
+            .request(&row.request_id)
+            .await?
+            .ok_or_else(|| damaged(format!("session {} has no request", row.id)))?;
+        row.join(request).map(Some)
+    }
+}
+
+/// Stores the session of an approval.
+pub(crate) async fn insert_session(
+    change: &mut Change,
+    new: &NewSession<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sessions (id, request_id, principal, granted_json, instructions, approved_at,
+             expires_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.id.as_str())
+    .bind(new.request_id)
+    .bind(new.principal.as_str())
+    .bind(new.granted_json)
+    .bind(new.instructions)
+    .bind(to_db(new.approved_at))
+    .bind(to_db(new.expires_at))
+    .execute(&mut **change)
+    .await?;
+    Ok(())
+}
+
+/// Marks the session's token as collected: `false` when it was collected before, was revoked
+/// or is expired at `now`.
+pub(crate) async fn swap_to_minted(
+    change: &mut Change,
+    id: &SessionId,
+    revocation_id: &[u8],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let swapped = sqlx::query(
+        "UPDATE sessions SET minted_at = ?, revocation_id = ?
+         WHERE id = ? AND minted_at IS NULL AND revoked_at IS NULL AND expires_at > ?",
+    )
+    .bind(to_db(now))
+    .bind(revocation_id)
+    .bind(id.as_str())
+    .bind(to_db(now))
+    .execute(&mut **change)
+    .await?;
+    Ok(swapped.rows_affected() == 1)
+}

@@ -1,0 +1,243 @@
+//! What programs fetch: keys, revocations, sessions, health.
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bailiwick_datalog::{Timestamp, strict_json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    failure::{Failure, Fault, Problem},
+    fields::{has_type, read_body},
+    pages::StateView,
+    to_the_end,
+};
+use crate::{
+    call_reports::ReportError,
+    core::Unavailable,
+    revocation_feed::RevokedBy,
+    secret::{Secret, SecretDigest},
+    store::{CallDecision, Revoked, StoredSession},
+    text::visible_line,
+};
+
+const JSON: &str = "application/json";
+
+/// Proof that the caller holds the operator's token.
+pub(crate) struct Operator(());
+
+/// Proof that the caller holds the gateway's token.
+pub(crate) struct Gateway(());
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, core: &App) -> Result<Self, Problem> {
+        check_bearer(&parts.headers, core.operator)?;
+        Ok(Self(()))
+    }
+}
+
+impl FromRequestParts<App> for Gateway {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, core: &App) -> Result<Self, Problem> {
+        check_bearer(&parts.headers, core.gateway)?;
+        Ok(Self(()))
+    }
+}
+
+/// `GET /v1/keys`
+pub(crate) async fn keys(State(core): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], core.key_set.clone()).into_response()
+}
+
+/// `GET /v1/revocations`
+pub(crate) async fn revocations(
+    State(core): State<App>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let list = core.signed_revocations().await?;
+    let tag = HeaderValue::from_str(&list.etag)
+        .map_err(|error| Unavailable::Internal(error.to_string()))?;
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|value| *value == tag);
+    let tag = [
+        (header::ETAG, tag),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    if known {
+        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
+    }
+    Ok((tag, [(header::CONTENT_TYPE, JSON)], list.json).into_response())
+}
+
+/// `POST /v1/revocations`
+pub(crate) async fn revoke(
+    _operator: Operator,
+    State(core): State<App>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        session: String,
+    }
+    let wanted: Wanted = read_json(request).await?;
+    let id = wanted.session.clone();
+    let revoked =
+        to_the_end(async move { core.revoke_session(&id, RevokedBy::Operator).await }).await?;
+    let (seq, before) = match revoked {
+        Revoked::Now { seq } => (seq, false),
+        Revoked::Before { seq } => (seq, true),
+        Revoked::Unknown => return Err(no_session().into()),
+    };
+    Ok(Json(
+        json!({"session": wanted.session, "seq": seq, "already_revoked": before}),
+    ))
+}
+
+/// `GET /v1/sessions`
+pub(crate) async fn sessions(
+    _operator: Operator,
+    State(core): State<App>,
+) -> Result<Json<Value>, Problem> {
+    let now = core.clock.now().utc;
+    let sessions = core.store.sessions().await.map_err(Unavailable::from)?;
+    let sessions: Vec<Value> = sessions
+        .iter()
+        .map(|session| session_json(session, now))
+        .collect();
+    Ok(Json(json!({"sessions": sessions})))
+}
+
+/// `GET /v1/sessions/{id}`
+pub(crate) async fn session(
+    _operator: Operator,
+    State(core): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let session = core.store.session(&id).await.map_err(Unavailable::from)?;
+    let session = session.ok_or_else(no_session)?;
+    let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
+    let mut reply = session_json(&session, core.clock.now().utc);
+    if let Some(object) = reply.as_object_mut() {
+        object.insert("calls".to_owned(), calls.iter().map(call_json).collect());
+    }
+    Ok(Json(reply))
+}
+
+/// `POST /v1/audit`
+pub(crate) async fn record_calls(
+    _gateway: Gateway,
+    State(core): State<App>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let body = read_json_body(request).await?;
+    let recorded = core.record_calls(&body).await?;
+    Ok(Json(json!({"recorded": recorded})))
+}
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// `GET /readyz`: the store answers as well.
+pub(crate) async fn readyz(State(core): State<App>) -> Result<Json<Value>, Problem> {
+    core.store.ping().await.map_err(Unavailable::from)?;
+    Ok(Json(json!({"status": "ready"})))
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Unavailable(cause) => cause.into(),
+            ReportError::Malformed(_) | ReportError::TooMany { .. } => {
+                Self::new(Fault::MalformedJson, error.to_string())
+            }
+        }
+    }
+}
+
+fn session_json(session: &StoredSession, now: Timestamp) -> Value {
+    let request = &session.request.request;
+    json!({
+        "session": session.id.as_str(),
+        "approval": session.request.id,
+        "application": request.application.as_str(),
+        "agent": request.agent.as_str(),
+        "principal": session.principal.as_str(),
+        "task": request.task,
+        "state": StateView::of(session, now).word,
+        "remaining_seconds": session.remaining(now).as_secs(),
+        "approved_at": session.approved_at.to_rfc3339(),
+        "minted_at": session.minted_at.map(Timestamp::to_rfc3339),
+        "expires_at": session.expires_at.to_rfc3339(),
+        "revoked_at": session.revoked_at.map(Timestamp::to_rfc3339),
+        "revoked_by": session.revoked_by,
+        "authorization_details": session.granted.authorization_details(request),
+    })
+}
+
+fn call_json(call: &CallDecision) -> Value {
+    json!({
+        "time": call.time.to_rfc3339(),
+        "tool": call.tool,
+        "access": call.access,
+        "resources": call.resources,
+        "delegates": call.delegates,
+        "decision": if call.allowed { "allow" } else { "deny" },
+        "code": call.code,
+    })
+}
+
+fn no_session() -> Failure {
+    Failure::new(Fault::SessionNotFound, "There is no session with that id.")
+}
+
+/// Exactly one `Authorization: Bearer TOKEN`, with the right token.
+fn check_bearer(headers: &HeaderMap, expected: SecretDigest) -> Result<(), Failure> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        let why = "Send `Authorization: Bearer` with the token from the data directory.";
+        return Err(Failure::new(Fault::MissingCredentials, why));
+    };
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix("Bearer "));
+    match (token, values.next()) {
+        (Some(token), None) if Secret::received(token).digest() == expected => Ok(()),
+        (Some(_), None) => Err(Failure::new(
+            Fault::BadCredentials,
+            "That is not the token of this issuer.",
+        )),
+        (None, _) | (_, Some(_)) => Err(Failure::new(
+            Fault::MalformedCredentials,
+            "Send exactly one `Authorization` header with `Bearer ` and a token.",
+        )),
+    }
+}
+
+async fn read_json_body(request: Request) -> Result<axum::body::Bytes, Failure> {
+    if !has_type(request.headers(), JSON) {
+        let why = format!("The body must be of type `{JSON}`.");
+        return Err(Failure::new(Fault::UnsupportedMediaType, why));
+    }
+    read_body(request).await
+}
+
+async fn read_json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Failure> {
+    let body = read_json_body(request).await?;
+    let malformed = |why: String| Failure::new(Fault::MalformedJson, visible_line(&why));
+    let value = strict_json::parse(&body).map_err(|e| malformed(e.to_string()))?;
+    serde_json::from_value(value).map_err(|e| malformed(e.to_string()))
+}

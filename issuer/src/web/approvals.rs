@@ -1,0 +1,256 @@
+//! The approval pages: what waits, one request in full, and the decision on it.
+
+use axum::{
+    extract::{Path, Query, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    App,
+    extract::{Approver, ApproverForm},
+    failure::{Failure, Fault, PageFailure},
+    fields::{FieldError, Fields},
+    pages::{
+        self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame, RequestView,
+        SessionView, WaitingView,
+    },
+    to_the_end,
+};
+use crate::{
+    access_request::RequestDigest,
+    approval::{DecisionError, check_open},
+    core::Unavailable,
+    ids::UserCode,
+    narrowing::{Choice, ResourceKey},
+    store::{RequestState, StoredRequest},
+    text::visible_line,
+};
+
+/// The code a person brings from the agent's terminal.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TypedCode {
+    user_code: Option<String>,
+}
+
+/// `GET /approvals`
+pub(crate) async fn list(
+    State(core): State<App>,
+    approver: Approver,
+) -> Result<Response, PageFailure> {
+    let now = core.clock.now().utc;
+    let waiting = core
+        .store
+        .waiting_requests(now)
+        .await
+        .map_err(Unavailable::from)?;
+    let waiting = waiting
+        .iter()
+        .map(|request| WaitingView::of(request, now))
+        .collect();
+    let frame = frame(&approver, "approvals");
+    Ok(pages::render(&ApprovalsPage { frame, waiting })?.into_response())
+}
+
+/// `GET /approve?user_code=XXXX-XXXX`
+pub(crate) async fn enter_code(
+    State(core): State<App>,
+    Query(typed): Query<TypedCode>,
+    approver: Approver,
+) -> Result<Response, PageFailure> {
+    let frame = frame(&approver, "approvals");
+    let Some(typed) = typed.user_code.filter(|typed| !typed.trim().is_empty()) else {
+        let page = EnterCodePage {
+            frame,
+            typed: "",
+            problem: None,
+        };
+        return Ok(pages::render(&page)?.into_response());
+    };
+    match find_by_code(&core, approver.account.user_name.as_str(), &typed).await {
+        Ok(id) => Ok(Redirect::to(&format!("/approvals/{id}")).into_response()),
+        Err(failure) if failure.fault == Fault::UnknownUserCode => {
+            let typed = visible_line(&typed);
+            let page = EnterCodePage {
+                frame,
+                typed: &typed,
+                problem: Some(&failure),
+            };
+            Ok((failure.fault.status(), pages::render(&page)?).into_response())
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// `GET /approvals/{id}`
+pub(crate) async fn show(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    approver: Approver,
+) -> Result<Response, PageFailure> {
+    let now = core.clock.now().utc;
+    let stored = core.store.request(&id).await.map_err(Unavailable::from)?;
+    let stored = stored.ok_or(DecisionError::NotFound)?;
+    let application = core.application(&stored.request.application).await?.name;
+    let request = RequestView::of(&stored, &application, now);
+    let frame = frame(&approver, "approvals");
+    if stored.state == RequestState::Pending {
+        check_open(&stored, now)?;
+        let digest = stored.digest.to_hex();
+        return Ok(pages::render(&ApprovalPage {
+            frame,
+            request,
+            digest,
+        })?
+        .into_response());
+    }
+    let session = session_of(&core, &stored).await?;
+    let denial = (stored.state == RequestState::Denied)
+        .then(|| stored.denial_reason.clone().unwrap_or_default());
+    Ok(pages::render(&DecidedPage {
+        frame,
+        request,
+        session,
+        denial,
+    })?
+    .into_response())
+}
+
+/// `POST /approvals/{id}`
+pub(crate) async fn decide(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    form: ApproverForm,
+) -> Result<Redirect, PageFailure> {
+    let decision = Decision::read(form.fields)?;
+    let (account, page) = (form.account, format!("/approvals/{}", url_safe(&id)));
+    to_the_end(async move {
+        let shown = decision.shown;
+        match decision.verdict {
+            Verdict::Approve(choice, instructions) => core
+                .approve(&account, &id, shown, &choice, &instructions)
+                .await
+                .map(drop),
+            Verdict::Deny(reason) => core.deny(&account, &id, shown, &reason).await,
+        }
+    })
+    .await
+    .map_err(|error: DecisionError| Failure::from(error))?;
+    Ok(Redirect::to(&page))
+}
+
+/// The form, read.
+#[derive(Debug)]
+struct Decision {
+    shown: RequestDigest,
+    verdict: Verdict,
+}
+
+#[derive(Debug)]
+enum Verdict {
+    Approve(Choice, String),
+    Deny(String),
+}
+
+impl Decision {
+    fn read(mut fields: Fields) -> Result<Self, Failure> {
+        let digest = fields.required("request_digest")?;
+        let shown = RequestDigest::parse(&digest)
+            .ok_or_else(|| malformed("`request_digest` is not a digest."))?;
+        let verdict = fields.required("decision")?;
+        let choice = read_choice(&mut fields)?;
+        let instructions = fields.optional("instructions")?.unwrap_or_default();
+        let reason = fields.optional("reason")?.unwrap_or_default();
+        fields.finish()?;
+        let verdict = match verdict.as_str() {
+            "approve" => Verdict::Approve(choice, instructions),
+            "deny" => Verdict::Deny(reason),
+            _ => return Err(malformed("`decision` is neither `approve` nor `deny`.")),
+        };
+        Ok(Self { shown, verdict })
+    }
+}
+
+fn read_choice(fields: &mut Fields) -> Result<Choice, Failure> {
+    let key = |text: &str| {
+        ResourceKey::parse(text).ok_or_else(|| malformed("A resource of the form has no number."))
+    };
+    let mut choice = Choice {
+        tools: fields.all("tool").into_iter().collect(),
+        ..Choice::default()
+    };
+    for text in fields.all("resource") {
+        choice.resources.insert(key(&text)?);
+    }
+    for (text, path) in fields.prefixed("path.") {
+        if choice.paths.insert(key(&text)?, path).is_some() {
+            return Err(FieldError::Repeated(visible_line(&text)).into());
+        }
+    }
+    choice.duration = fields.optional("duration")?.unwrap_or_default();
+    Ok(choice)
+}
+
+fn malformed(why: &str) -> Failure {
+    Failure::new(Fault::MalformedForm, why)
+}
+
+async fn find_by_code(core: &App, user_name: &str, typed: &str) -> Result<String, Failure> {
+    let unknown = || {
+        let why = "No request has this code. Check it against what the agent shows; codes work \
+            only for a few minutes.";
+        Failure::new(Fault::UnknownUserCode, why)
+    };
+    core.code_attempts
+        .begin(user_name, core.clock.now().monotonic)
+        .map_err(|wait| {
+            let why = "Too many codes were tried. Wait a moment, then try again.";
+            Failure::new(Fault::TooManyAttempts, why).after(wait.retry_after)
+        })?;
+    let code = UserCode::parse(typed).ok_or_else(unknown)?;
+    let id = core
+        .store
+        .request_id_of_code(&code)
+        .await
+        .map_err(Unavailable::from)?;
+    let id = id.ok_or_else(unknown)?;
+    core.code_attempts.succeeded(user_name);
+    Ok(id)
+}
+
+async fn session_of(core: &App, stored: &StoredRequest) -> Result<Option<SessionView>, Failure> {
+    let session = core
+        .store
+        .session_of_request(&stored.id)
+        .await
+        .map_err(Unavailable::from)?;
+    let Some(session) = session else {
+        return Ok(None);
+    };
+    let counts = core
+        .store
+        .call_counts(session.id.as_str())
+        .await
+        .map_err(Unavailable::from)?;
+    Ok(Some(SessionView::of(
+        &session,
+        counts,
+        core.clock.now().utc,
+    )))
+}
+
+/// Ids are hex with a prefix; anything else in the path was not one of ours.
+fn url_safe(id: &str) -> String {
+    id.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn frame<'a>(approver: &'a Approver, here: &'static str) -> Frame<'a> {
+    let user_name = approver.account.user_name.as_str();
+    Frame {
+        user_name,
+        csrf: approver.form_token.as_str(),
+        here,
+    }
+}

@@ -1,0 +1,202 @@
+//! Who is asking: typed proof that cookie, origin and form token were checked.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
+};
+
+use super::{
+    App,
+    cookies::{Cookie, FormToken},
+    failure::{Failure, Fault, PageFailure},
+    fields::Fields,
+    local_path::LocalPath,
+};
+use crate::{config::Site, secret::Secret, store::Account};
+
+/// The form field that carries the token.
+const TOKEN_FIELD: &str = "csrf";
+
+/// A signed-in browser looking at a page.
+pub(crate) struct Approver {
+    pub(crate) account: Account,
+    pub(crate) form_token: FormToken,
+}
+
+/// A signed-in browser that sent one of our forms.
+pub(crate) struct ApproverForm {
+    pub(crate) account: Account,
+    pub(crate) cookie: Secret,
+    pub(crate) fields: Fields,
+}
+
+/// A browser before sign-in, looking at a form.
+pub(crate) struct Visitor {
+    pub(crate) form_token: FormToken,
+    pub(crate) signed_in: bool,
+    planted: Option<HeaderValue>,
+}
+
+/// A browser before sign-in that sent one of our forms.
+pub(crate) struct VisitorForm {
+    pub(crate) fields: Fields,
+    /// The session the browser had, which ends when it signs in.
+    pub(crate) previous: Option<Secret>,
+    /// For showing the form again.
+    pub(crate) form_token: FormToken,
+}
+
+/// Why a page is not shown: nobody is signed in, or the store does not answer.
+pub(crate) enum NotSignedIn {
+    /// Off to the sign-in page and back.
+    Redirect(LocalPath),
+    /// Out of order.
+    Failure(Failure),
+}
+
+impl IntoResponse for NotSignedIn {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Redirect(next) => {
+                Redirect::to(&format!("/sign-in?next={}", next.encoded())).into_response()
+            }
+            Self::Failure(failure) => PageFailure(failure).into_response(),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Approver {
+    type Rejection = NotSignedIn;
+
+    async fn from_request_parts(parts: &mut Parts, core: &App) -> Result<Self, NotSignedIn> {
+        let site = &core.settings.site;
+        if let Some(cookie) = Cookie::Session.read(site, &parts.headers) {
+            let browser = core.browser(&cookie).await;
+            let browser = browser.map_err(|cause| NotSignedIn::Failure(cause.into()))?;
+            if let Some(account) = browser {
+                return Ok(Self {
+                    account,
+                    form_token: FormToken::of(&cookie),
+                });
+            }
+        }
+        let wanted = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let next = LocalPath::parse(wanted).unwrap_or_else(LocalPath::start);
+        Err(NotSignedIn::Redirect(next))
+    }
+}
+
+impl FromRequest<App> for ApproverForm {
+    type Rejection = PageFailure;
+
+    async fn from_request(request: Request, core: &App) -> Result<Self, PageFailure> {
+        let site = &core.settings.site;
+        check_origin(site, request.headers())?;
+        let cookie = Cookie::Session
+            .read(site, request.headers())
+            .ok_or_else(sign_in_needed)?;
+        let account = core.browser(&cookie).await?.ok_or_else(sign_in_needed)?;
+        let mut fields = Fields::read(request).await?;
+        check_token(&FormToken::of(&cookie), &mut fields)?;
+        Ok(Self {
+            account,
+            cookie,
+            fields,
+        })
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = PageFailure;
+
+    async fn from_request_parts(parts: &mut Parts, core: &App) -> Result<Self, PageFailure> {
+        let site = &core.settings.site;
+        let signed_in = match Cookie::Session.read(site, &parts.headers) {
+            Some(cookie) => core.browser(&cookie).await?.is_some(),
+            None => false,
+        };
+        if let Some(cookie) = Cookie::Visitor.read(site, &parts.headers) {
+            return Ok(Self {
+                form_token: FormToken::of(&cookie),
+                signed_in,
+                planted: None,
+            });
+        }
+        let cookie = Secret::generate(&core.entropy);
+        let planted = Some(Cookie::Visitor.plant(site, &cookie, None));
+        Ok(Self {
+            form_token: FormToken::of(&cookie),
+            signed_in,
+            planted,
+        })
+    }
+}
+
+impl Visitor {
+    /// The page, with the visitor's cookie where it is new.
+    pub(crate) fn show(self, page: impl IntoResponse) -> Response {
+        match self.planted {
+            Some(cookie) => (AppendHeaders([(header::SET_COOKIE, cookie)]), page).into_response(),
+            None => page.into_response(),
+        }
+    }
+}
+
+impl FromRequest<App> for VisitorForm {
+    type Rejection = PageFailure;
+
+    async fn from_request(request: Request, core: &App) -> Result<Self, PageFailure> {
+        let site = &core.settings.site;
+        check_origin(site, request.headers())?;
+        let previous = Cookie::Session.read(site, request.headers());
+        let visitor = Cookie::Visitor
+            .read(site, request.headers())
+            .ok_or_else(form_expired)?;
+        let mut fields = Fields::read(request).await?;
+        let form_token = FormToken::of(&visitor);
+        check_token(&form_token, &mut fields)?;
+        Ok(Self {
+            fields,
+            previous,
+            form_token,
+        })
+    }
+}
+
+/// A form must say that it was sent from a page of this very origin. Every browser sends
+/// `Origin` with a POST; a request without it did not come from a form of ours.
+fn check_origin(site: &Site, headers: &HeaderMap) -> Result<(), Failure> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let same = origins
+        .next()
+        .is_some_and(|origin| origin.as_bytes() == site.origin().as_bytes());
+    if same && origins.next().is_none() {
+        return Ok(());
+    }
+    let why = format!("Open {} and send the form from there.", site.origin());
+    Err(Failure::new(Fault::WrongOrigin, why))
+}
+
+fn check_token(token: &FormToken, fields: &mut Fields) -> Result<(), Failure> {
+    let sent = fields.optional(TOKEN_FIELD)?;
+    if sent.is_some_and(|sent| token.matches(&sent)) {
+        Ok(())
+    } else {
+        Err(form_expired())
+    }
+}
+
+fn form_expired() -> Failure {
+    Failure::new(
+        Fault::FormExpired,
+        "The form belongs to an earlier visit. Open the page again and repeat what you did.",
+    )
+}
+
+fn sign_in_needed() -> Failure {
+    Failure::new(
+        Fault::SignInNeeded,
+        "You are not signed in, or were signed out because the time was up. Nothing was changed.",
+    )
+}

@@ -1,0 +1,370 @@
+//! Every way a request can fail at this edge: one table of codes, one page, one problem
+//! document.
+
+use std::{any::Any, time::Duration};
+
+use askama::Template;
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::pages::{self, ErrorPage};
+use crate::{
+    accounts::{SetupError, SignInError},
+    approval::DecisionError,
+    core::Unavailable,
+    narrowing::NarrowingError,
+};
+
+/// A header that repeats the code of a refused request, for programs that read pages.
+const CODE_HEADER: HeaderName = HeaderName::from_static("bailiwick-code");
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident = $status:ident, $code:literal, $title:literal;)+) => {
+        /// What went wrong, in the words of this edge.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Fault { $($(#[$doc])* $name,)+ }
+
+        impl Fault {
+            /// Every fault.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The stable code.
+            pub(crate) fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// The status that goes with it.
+            pub(crate) fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            /// The heading of its page.
+            pub(crate) fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+        }
+    };
+}
+
+faults! {
+    /// No such page.
+    NotFound = NOT_FOUND, "not_found", "There is nothing here";
+    /// The page does not take this method.
+    MethodNotAllowed = METHOD_NOT_ALLOWED, "method_not_allowed", "That does not work here";
+    /// A form field is missing, doubled, unknown or unreadable.
+    MalformedForm = BAD_REQUEST, "malformed_form", "This form cannot be read";
+    /// The body is not a form or not JSON.
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Wrong kind of content";
+    /// The body is over the limit.
+    BodyTooLarge = PAYLOAD_TOO_LARGE, "body_too_large", "That is too much";
+    /// The form was sent from another site.
+    WrongOrigin = FORBIDDEN, "wrong_origin", "This form came from another address";
+    /// The form is not of this browser's current sign-in.
+    FormExpired = FORBIDDEN, "form_expired", "This form is out of date";
+    /// Nobody is signed in.
+    SignInNeeded = UNAUTHORIZED, "sign_in_needed", "Please sign in first";
+    /// Wrong user name or password.
+    SignInFailed = FORBIDDEN, "sign_in_failed", "Sign-in failed";
+    /// Too many guesses.
+    TooManyAttempts = TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts";
+    /// The set-up link is used up.
+    SetupLinkUsed = GONE, "setup_link_used", "This link does not work any more";
+    /// The user name or password cannot be used.
+    AccountRefused = UNPROCESSABLE_ENTITY, "account_refused", "This account cannot be created";
+    /// No request has this code.
+    UnknownUserCode = NOT_FOUND, "unknown_user_code", "No request has this code";
+    /// No such request.
+    RequestNotFound = NOT_FOUND, "request_not_found", "There is no such request";
+    /// Approved before.
+    AlreadyApproved = CONFLICT, "already_approved", "Already approved";
+    /// Denied before.
+    AlreadyDenied = CONFLICT, "already_denied", "Already denied";
+    /// Waited too long.
+    RequestExpired = GONE, "request_expired", "This request has expired";
+    /// The page shows something else than what is stored.
+    RequestChanged = CONFLICT, "request_changed", "This is not the request you were shown";
+    /// Nothing left to approve.
+    ApprovalEmpty = UNPROCESSABLE_ENTITY, "approval_empty", "Nothing is left to approve";
+    /// More than was asked for.
+    ApprovalWidened = UNPROCESSABLE_ENTITY, "approval_widened", "That is more than was asked for";
+    /// A path with two readings.
+    InvalidResource = UNPROCESSABLE_ENTITY, "invalid_resource", "That is not a resource";
+    /// A time that cannot be read.
+    InvalidDuration = UNPROCESSABLE_ENTITY, "invalid_duration", "That is not a time";
+    /// Too many words.
+    TextTooLong = UNPROCESSABLE_ENTITY, "text_too_long", "That text is too long";
+    /// No such session.
+    SessionNotFound = NOT_FOUND, "session_not_found", "There is no such session";
+    /// No bearer token.
+    MissingCredentials = UNAUTHORIZED, "missing_credentials", "Credentials needed";
+    /// Another bearer token.
+    BadCredentials = UNAUTHORIZED, "bad_credentials", "Wrong credentials";
+    /// Two Authorization headers, or one that is not `Bearer TOKEN`.
+    MalformedCredentials = BAD_REQUEST, "malformed_credentials", "Malformed credentials";
+    /// The body is not the JSON expected.
+    MalformedJson = BAD_REQUEST, "malformed_json", "Malformed JSON";
+    /// Not now.
+    Unavailable = SERVICE_UNAVAILABLE, "temporarily_unavailable", "Not available right now";
+    /// A fault of ours.
+    Internal = INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong";
+}
+
+/// A fault with its explanation.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) fault: Fault,
+    /// What happened and what to do, for people.
+    pub(crate) detail: String,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(fault: Fault, detail: impl Into<String>) -> Self {
+        Self {
+            fault,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// With a `Retry-After`.
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..self
+        }
+    }
+
+    fn decorate(&self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        headers.insert(CODE_HEADER, HeaderValue::from_static(self.fault.code()));
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs().saturating_add(1);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// A failure shown as a page.
+#[derive(Debug)]
+pub(crate) struct PageFailure(pub(crate) Failure);
+
+impl<T: Into<Failure>> From<T> for PageFailure {
+    fn from(failure: T) -> Self {
+        Self(failure.into())
+    }
+}
+
+impl IntoResponse for PageFailure {
+    fn into_response(self) -> Response {
+        let Self(failure) = self;
+        let fault = failure.fault;
+        let (title, code) = (fault.title(), fault.code());
+        let page = ErrorPage {
+            title,
+            code,
+            detail: &failure.detail,
+            sign_in: needs_sign_in(fault),
+        };
+        let response = match page.render() {
+            Ok(html) => (fault.status(), pages::html(html)).into_response(),
+            Err(_) => (fault.status(), code).into_response(),
+        };
+        failure.decorate(response)
+    }
+}
+
+fn needs_sign_in(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::SignInNeeded | Fault::SetupLinkUsed | Fault::FormExpired
+    )
+}
+
+/// A failure told as `application/problem+json` (RFC 9457).
+#[derive(Debug)]
+pub(crate) struct Problem(pub(crate) Failure);
+
+impl<T: Into<Failure>> From<T> for Problem {
+    fn from(failure: T) -> Self {
+        Self(failure.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self(failure) = self;
+        let fault = failure.fault;
+        let body = json!({
+            "type": format!("urn:bailiwick:problem:{}", fault.code()),
+            "title": fault.title(),
+            "status": fault.status().as_u16(),
+            "detail": failure.detail,
+            "code": fault.code(),
+        });
+        let mut response = (fault.status(), Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if fault.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        failure.decorate(response)
+    }
+}
+
+impl From<Unavailable> for Failure {
+    /// The cause goes to the log; the caller learns only that it did not work.
+    fn from(cause: Unavailable) -> Self {
+        let error: &(dyn std::error::Error + 'static) = &cause;
+        tracing::error!(error, "the issuer could not serve a request");
+        Self::new(
+            Fault::Unavailable,
+            "The issuer cannot do this right now. Nothing was changed; try again in a moment.",
+        )
+    }
+}
+
+impl From<DecisionError> for Failure {
+    fn from(error: DecisionError) -> Self {
+        let fault = match &error {
+            DecisionError::NotFound => Fault::RequestNotFound,
+            DecisionError::AlreadyApproved => Fault::AlreadyApproved,
+            DecisionError::AlreadyDenied => Fault::AlreadyDenied,
+            DecisionError::Expired => Fault::RequestExpired,
+            DecisionError::NotWhatWasShown => Fault::RequestChanged,
+            DecisionError::Narrowing(narrowing) => match narrowing {
+                NarrowingError::Nothing => Fault::ApprovalEmpty,
+                NarrowingError::ToolNotRequested(_)
+                | NarrowingError::ResourceNotRequested(_)
+                | NarrowingError::ResourceWidened { .. }
+                | NarrowingError::DurationWidened { .. } => Fault::ApprovalWidened,
+                NarrowingError::NotAPath { .. } => Fault::InvalidResource,
+                NarrowingError::NotADuration(_) | NarrowingError::NoTime => Fault::InvalidDuration,
+            },
+            DecisionError::TooManyWords { .. } => Fault::TextTooLong,
+            DecisionError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            DecisionError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        let fault = match &error {
+            SetupError::LinkUsed => Fault::SetupLinkUsed,
+            SetupError::UserName(_) | SetupError::Password(_) | SetupError::PasswordsDiffer => {
+                Fault::AccountRefused
+            }
+            SetupError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            SetupError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<SignInError> for Failure {
+    fn from(error: SignInError) -> Self {
+        let detail = sentence(&error.to_string());
+        match error {
+            SignInError::Wrong => Self::new(Fault::SignInFailed, detail),
+            SignInError::TooMany(wait) => {
+                Self::new(Fault::TooManyAttempts, detail).after(wait.retry_after)
+            }
+            SignInError::Unavailable(cause) => cause.into(),
+        }
+    }
+}
+
+/// An error message as a sentence on a page.
+pub(crate) fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    let Some(first) = characters.next() else {
+        return String::new();
+    };
+    let mut text: String = first.to_uppercase().collect();
+    text.push_str(characters.as_str());
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}
+
+/// True for paths that programs call.
+fn is_for_programs(path: &str) -> bool {
+    ["/v1/", "/oauth/", "/.well-known/", "/healthz", "/readyz"]
+        .iter()
+        .any(|p| path.starts_with(p))
+}
+
+fn answer(path: &str, failure: Failure) -> Response {
+    if is_for_programs(path) {
+        Problem(failure).into_response()
+    } else {
+        PageFailure(failure).into_response()
+    }
+}
+
+/// The answer to an unknown path.
+pub(crate) async fn no_such_page(uri: Uri) -> Response {
+    answer(
+        uri.path(),
+        Failure::new(
+            Fault::NotFound,
+            "The address may be mistyped or out of date.",
+        ),
+    )
+}
+
+/// The answer to a known path with an unknown method.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let detail = format!("This address does not take {method} requests.");
+    answer(uri.path(), Failure::new(Fault::MethodNotAllowed, detail))
+}
+
+/// The answer when a handler panicked: the last net, which no input should reach.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request handler panicked");
+    Problem(Failure::new(
+        Fault::Internal,
+        "The issuer made a mistake; it was logged.",
+    ))
+    .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_snake_case() {
+        let codes: BTreeSet<_> = Fault::ALL.iter().map(|fault| fault.code()).collect();
+        assert_eq!(codes.len(), Fault::ALL.len());
+        assert!(
+            codes
+                .iter()
+                .all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
+    }
+
+    #[test]
+    fn message_becomes_a_sentence() {
+        assert_eq!(sentence("the time is zero"), "The time is zero.");
+        assert_eq!(sentence(""), "");
+    }
+}

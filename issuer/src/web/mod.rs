@@ -1,0 +1,119 @@
+//! The HTTP surface: one table of routes, read top to bottom.
+//!
+//! Handlers extract typed input, call one function of [`Core`], and render. Who may call what
+//! is visible in their signatures: [`extract::Approver`] and [`extract::ApproverForm`] exist
+//! only for a signed-in browser, [`api::Operator`] and [`api::Gateway`] only for a right
+//! bearer token.
+
+mod api;
+mod approvals;
+mod assets;
+mod cookies;
+mod extract;
+mod failure;
+mod fields;
+mod headers;
+mod local_path;
+mod oauth;
+mod pages;
+mod sessions;
+mod sign_in;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware,
+    routing::{get, post},
+};
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+
+use crate::core::{Core, Unavailable};
+
+/// Shared state of all handlers.
+pub(crate) type App = Arc<Core>;
+
+/// Largest form or JSON body: sixteen times the longest task.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Largest batch of call decisions.
+const MAX_AUDIT_BYTES: usize = 1024 * 1024;
+/// Longer than the store waits for its turn.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests handled at once; more wait in the accept queue.
+const MAX_CONCURRENT: usize = 512;
+
+/// All routes of the issuer.
+pub(crate) fn router(core: App) -> Router {
+    let pages = Router::new()
+        .route("/", get(sign_in::home))
+        .route(
+            "/setup/{link}",
+            get(sign_in::setup_page).post(sign_in::set_up),
+        )
+        .route(
+            "/sign-in",
+            get(sign_in::sign_in_page).post(sign_in::sign_in),
+        )
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/approvals", get(approvals::list))
+        .route("/approve", get(approvals::enter_code))
+        .route(
+            "/approvals/{id}",
+            get(approvals::show).post(approvals::decide),
+        )
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::show))
+        .route("/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/assets/bailiwick.css", get(assets::stylesheet))
+        .route("/assets/icon.svg", get(assets::icon));
+    let oauth = Router::new()
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(oauth::metadata),
+        )
+        .route(
+            "/oauth/device_authorization",
+            post(oauth::device_authorization),
+        )
+        .route("/oauth/token", post(oauth::token));
+    let api = Router::new()
+        .route("/v1/keys", get(api::keys))
+        .route("/v1/revocations", get(api::revocations).post(api::revoke))
+        .route("/v1/sessions", get(api::sessions))
+        .route("/v1/sessions/{id}", get(api::session))
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz));
+    let audit = Router::new()
+        .route("/v1/audit", post(api::record_calls))
+        .layer(DefaultBodyLimit::max(MAX_AUDIT_BYTES));
+    Router::new()
+        .merge(pages)
+        .merge(oauth)
+        .merge(api)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .merge(audit)
+        .fallback(failure::no_such_page)
+        .method_not_allowed_fallback(failure::wrong_method)
+        .with_state(core)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIMEOUT,
+        ))
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
+        .layer(CatchPanicLayer::custom(failure::panicked))
+        .layer(middleware::from_fn(headers::secure))
+}
+
+/// Runs a change of state to its end even if the caller goes away half-way: a record in the
+/// audit file must not be left without its effect.
+async fn to_the_end<T: Send + 'static, E: From<Unavailable> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Unavailable::Internal(error.to_string()).into()),
+    }
+}

@@ -1,0 +1,96 @@
+//! The sessions pages: what is going on, and the button that ends it.
+
+use axum::{
+    extract::{Path, State},
+    response::{IntoResponse, Redirect, Response},
+};
+
+use super::{
+    App,
+    extract::{Approver, ApproverForm},
+    failure::{Failure, Fault, PageFailure},
+    pages::{self, CallView, Frame, SessionPage, SessionView, SessionsPage},
+    to_the_end,
+};
+use crate::{core::Unavailable, revocation_feed::RevokedBy, store::Revoked};
+
+/// `GET /sessions`
+pub(crate) async fn list(
+    State(core): State<App>,
+    approver: Approver,
+) -> Result<Response, PageFailure> {
+    let now = core.clock.now().utc;
+    let mut views = Vec::new();
+    for session in core.store.sessions().await.map_err(Unavailable::from)? {
+        let id = session.id.as_str();
+        let counts = core
+            .store
+            .call_counts(id)
+            .await
+            .map_err(Unavailable::from)?;
+        views.push(SessionView::of(&session, counts, now));
+    }
+    let (live, over) = views.into_iter().partition(|view| view.live);
+    let page = SessionsPage {
+        frame: frame(&approver),
+        live,
+        over,
+    };
+    Ok(pages::render(&page)?.into_response())
+}
+
+/// `GET /sessions/{id}`
+pub(crate) async fn show(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    approver: Approver,
+) -> Result<Response, PageFailure> {
+    let session = core.store.session(&id).await.map_err(Unavailable::from)?;
+    let session = session.ok_or_else(not_found)?;
+    let counts = core
+        .store
+        .call_counts(&id)
+        .await
+        .map_err(Unavailable::from)?;
+    let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
+    let page = SessionPage {
+        frame: frame(&approver),
+        session: SessionView::of(&session, counts, core.clock.now().utc),
+        calls: calls.iter().map(CallView::of).collect(),
+    };
+    Ok(pages::render(&page)?.into_response())
+}
+
+/// `POST /sessions/{id}/revoke`
+pub(crate) async fn revoke(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    form: ApproverForm,
+) -> Result<Redirect, PageFailure> {
+    form.fields.finish()?;
+    let by = RevokedBy::Approver(form.account.user_name.to_string());
+    let session = id.clone();
+    let revoked = to_the_end(async move { core.revoke_session(&session, by).await }).await?;
+    match revoked {
+        Revoked::Now { .. } | Revoked::Before { .. } => {
+            Ok(Redirect::to(&format!("/sessions/{id}")))
+        }
+        Revoked::Unknown => Err(not_found().into()),
+    }
+}
+
+fn not_found() -> Failure {
+    Failure::new(
+        Fault::SessionNotFound,
+        "The session does not exist; the address may be mistyped.",
+    )
+}
+
+fn frame(approver: &Approver) -> Frame<'_> {
+    let user_name = approver.account.user_name.as_str();
+    Frame {
+        user_name,
+        csrf: approver.form_token.as_str(),
+        here: "sessions",
+    }
+}
