@@ -215,11 +215,31 @@ impl UrlArgument {
 
 /// SHA-256 over the RFC 8785 canonical JSON of `{"tool":…,"arguments":…}` (profile, rule 24).
 ///
-/// Identifies one exact call. `None` when the arguments have no canonical form.
+/// Identifies one exact call. `None` when the arguments have no canonical form: RFC 8785 writes
+/// numbers as doubles, so two integers beyond ±2^53 could share one text.
 pub fn canonical_call_digest(tool: &ToolName, arguments: &Map<String, Value>) -> Option<[u8; 32]> {
+    if !arguments.values().all(has_exact_integers) {
+        return None;
+    }
     let call = serde_json::json!({ "tool": tool.as_str(), "arguments": arguments });
     let canonical = serde_json_canonicalizer::to_vec(&call).ok()?;
     Some(Sha256::digest(canonical).into())
+}
+
+/// Largest integer up to which every integer is a double (RFC 7493, section 2.2).
+const MAX_EXACT_INTEGER: u64 = (1 << 53) - 1;
+
+fn has_exact_integers(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(integer), _) => integer <= MAX_EXACT_INTEGER,
+            (None, Some(integer)) => integer.unsigned_abs() <= MAX_EXACT_INTEGER,
+            (None, None) => true,
+        },
+        Value::Array(items) => items.iter().all(has_exact_integers),
+        Value::Object(members) => members.values().all(has_exact_integers),
+    }
 }
 
 #[cfg(test)]
@@ -295,5 +315,21 @@ mod tests {
         let digest = |v: &Value| canonical_call_digest(&tool, v.as_object().unwrap()).unwrap();
         assert_eq!(digest(&one), digest(&other));
         assert_ne!(digest(&one), digest(&changed));
+    }
+
+    #[test]
+    fn integers_that_could_share_a_canonical_text_have_no_digest() {
+        let tool = ToolName::parse("t").unwrap();
+        let digest = |n: Value| {
+            let arguments = json!({"a": [{"n": n}]});
+            canonical_call_digest(&tool, arguments.as_object().unwrap())
+        };
+        let last = 9_007_199_254_740_991_i64;
+        assert!(digest(json!(last)).is_some());
+        assert!(digest(json!(-last)).is_some());
+        assert_eq!(digest(json!(last + 1)), None);
+        assert_eq!(digest(json!(-last - 1)), None);
+        assert_eq!(digest(json!(u64::MAX)), None);
+        assert!(digest(json!(1e300)).is_some());
     }
 }
