@@ -1,0 +1,18 @@
+//! The verifier against its specification: every rule of the token profile, every trap of the
+//! Biscuit library, and the law that a block only narrows.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod authority_block;
+mod chain;
+mod grants;
+mod holder;
+mod later_blocks;
+mod limits;
+mod support;
