@@ -5,6 +5,7 @@ use bailiwick_datalog::{Access, Audience, ToolName};
 use serde::Deserialize;
 use url::Url;
 
+use crate::cli::http_url;
 use crate::exit::Failure;
 use crate::http;
 
@@ -51,6 +52,40 @@ impl Catalogue {
                     .hint(format!("it has {}", known.join(", ")))
             })
     }
+}
+
+/// Asks the gateway at `server` which issuer mints tokens for `audience`
+/// (RFC 9728).
+///
+/// # Errors
+///
+/// As [`http::json`]; `unexpected_answer` when it speaks for another resource,
+/// or names no issuer.
+pub(crate) async fn issuer_of(server: &Url, audience: &Audience) -> Result<Url, Failure> {
+    let url = http::endpoint(server, ".well-known/oauth-protected-resource")?;
+    let metadata: ResourceMetadata = http::json(http::client_for(server)?.get(url)).await?;
+    let issuer = metadata.authorization_servers.first();
+    match (metadata.resource == audience.as_str(), issuer) {
+        (true, Some(issuer)) => http_url(issuer).map_err(|reason| {
+            Failure::new(
+                "unexpected_answer",
+                format!("the gateway names no usable issuer: {reason}"),
+            )
+        }),
+        _ => Err(Failure::new(
+            "unexpected_answer",
+            "the gateway does not say who issues its tokens",
+        )
+        .hint("name the issuer with `--issuer`")),
+    }
+}
+
+/// What of RFC 9728 is needed here.
+#[derive(Deserialize)]
+struct ResourceMetadata {
+    resource: String,
+    #[serde(default)]
+    authorization_servers: Vec<String>,
 }
 
 #[cfg(test)]

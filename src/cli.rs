@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::commands::{attenuate, call, check, inspect, keys, request, revoke, sessions, tools};
+use crate::commands::{
+    attenuate, call, check, gateway, inspect, issuer, keys, request, revoke, sessions, tools, up,
+};
 use crate::exit::Failure;
 
 /// Task-scoped capability tokens for AI agents
@@ -46,6 +48,12 @@ pub(crate) struct Cli {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run issuer and gateway together on this machine, with nothing to configure
+    Up(up::UpArgs),
+    /// Run the issuer alone: approvals, sessions, revocation
+    Issuer(issuer::IssuerArgs),
+    /// Run the gateway alone: the tools, and the check of every call
+    Gateway(gateway::GatewayArgs),
     /// Ask for tools; waits until a person has decided
     Request(request::RequestArgs),
     /// Call a tool with the token
@@ -69,9 +77,20 @@ pub(crate) enum Command {
 impl Command {
     /// What is logged unless something else is asked for.
     pub(crate) fn default_log(&self) -> &'static str {
-        "warn"
+        match self {
+            Self::Up(_) | Self::Issuer(_) | Self::Gateway(_) => {
+                "warn,bailiwick=info,bailiwick_issuer=info,bailiwick_mcp_server=info"
+            }
+            // The MCP library reports refusals as errors of its own; the commands say it better.
+            _ => "warn,rmcp=off",
+        }
     }
 }
+
+/// Where `bailiwick up` puts the gateway.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8401";
+/// Where `bailiwick up` puts the issuer.
+const DEFAULT_ISSUER: &str = "http://127.0.0.1:8400";
 
 /// Where the token is kept.
 #[derive(Clone, Debug, Args)]
@@ -94,8 +113,8 @@ pub(crate) struct ServerArg {
         long,
         env = "BAILIWICK_SERVER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:8401",
-        value_parser = http_url
+        default_value = DEFAULT_SERVER,
+        value_parser = server_url
     )]
     pub(crate) server: Url,
 }
@@ -108,7 +127,7 @@ pub(crate) struct IssuerArg {
         long,
         env = "BAILIWICK_ISSUER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:8400",
+        default_value = DEFAULT_ISSUER,
         value_parser = http_url
     )]
     pub(crate) issuer: Url,
@@ -149,6 +168,13 @@ pub(crate) fn http_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Reads the address of a gateway, which may be typed as that of its MCP
+/// endpoint.
+fn server_url(text: &str) -> Result<Url, String> {
+    let text = text.trim_end_matches('/');
+    http_url(text.strip_suffix("/mcp").unwrap_or(text))
+}
+
 /// Splits `NAME=REST` for options that take such pairs.
 ///
 /// # Errors
@@ -175,6 +201,19 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_gateway_may_be_named_by_its_endpoint() {
+        for text in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1/mcp",
+            "http://h:1/mcp/",
+        ] {
+            assert_eq!(server_url(text).unwrap().as_str(), "http://h:1/", "{text}");
+        }
+        assert_eq!(server_url("http://h/base/mcp").unwrap().path(), "/base");
     }
 
     #[test]

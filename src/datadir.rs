@@ -7,7 +7,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-#[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 
 use crate::exit::Failure;
@@ -68,33 +67,15 @@ impl DataDir {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Creates a private directory below, unless it is there.
-    ///
-    /// # Errors
-    ///
-    /// `data_dir_unusable` when it cannot be created.
-    pub(crate) fn directory(&self, name: &str) -> Result<PathBuf, Failure> {
-        let path = self.path.join(name);
-        create_private(&path).map_err(|error| {
-            Failure::new(
-                "data_dir_unusable",
-                format!("cannot create the directory `{}`: {error}", path.display()),
-            )
-        })?;
-        Ok(path)
-    }
 }
 
 fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
     builder.mode(0o700);
     builder.create(path)
 }
 
-#[cfg(unix)]
 fn refuse_exposed(path: &Path) -> Result<(), Failure> {
     let mode = fs::metadata(path)
         .map(|metadata| metadata.permissions().mode())
@@ -115,15 +96,9 @@ fn refuse_exposed(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-#[cfg(not(unix))]
-fn refuse_exposed(_path: &Path) -> Result<(), Failure> {
-    Ok(())
-}
-
 fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
     options.mode(0o600);
     options.open(path)
 }
@@ -175,7 +150,6 @@ mod tests {
         DataDir::open(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_new_directory_is_private_and_an_exposed_one_is_refused() {
         let parent = tempfile::tempdir().unwrap();

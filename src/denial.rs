@@ -8,6 +8,7 @@ use rmcp::model::CallToolResult;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::DEFAULT_SERVER;
 use crate::duration;
 use crate::invocation::CommandLine;
 use crate::output::Event;
@@ -27,12 +28,17 @@ pub(crate) struct Denial {
 }
 
 impl Denial {
-    /// The denial in `result`, if it is one.
-    pub(crate) fn of(result: &CallToolResult) -> Option<Self> {
-        result.meta.as_ref()?.0.get(KEY).map(Self::read)
+    /// The denial in `result` of the gateway at `server`, if it is one.
+    pub(crate) fn of(result: &CallToolResult, server: &str) -> Option<Self> {
+        result
+            .meta
+            .as_ref()?
+            .0
+            .get(KEY)
+            .map(|denial| Self::read(denial, server))
     }
 
-    fn read(denial: &Value) -> Self {
+    fn read(denial: &Value, server: &str) -> Self {
         let text = |name: &str| denial.get(name).and_then(Value::as_str).map(str::to_owned);
         let request_access = denial
             .get("request_access")
@@ -46,7 +52,9 @@ impl Denial {
                 .get("retryable")
                 .and_then(Value::as_bool)
                 .unwrap_or(false),
-            request_command: request_access.as_ref().and_then(request_command),
+            request_command: request_access
+                .as_ref()
+                .and_then(|wanted| request_command(wanted, server)),
             request_access,
         }
     }
@@ -73,7 +81,7 @@ impl Event for Denial {
 
 /// The command that asks for what `request_access` describes, for one entry of
 /// `authorization_details` whose tools share their resources and limits.
-fn request_command(request_access: &Value) -> Option<String> {
+fn request_command(request_access: &Value, server: &str) -> Option<String> {
     let details = request_access.get("authorization_details")?;
     let entry = details
         .as_array()
@@ -103,6 +111,9 @@ fn request_command(request_access: &Value) -> Option<String> {
     );
     let seconds = entry.get("duration").and_then(Value::as_u64).unwrap_or(600);
     line.option("--for", &duration::format(Duration::from_secs(seconds)));
+    if server != DEFAULT_SERVER {
+        line.option("--server", server);
+    }
     Some(line.to_string())
 }
 
@@ -149,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_request_that_would_help_is_written_as_a_command() {
-        let denial = Denial::read(&denial());
+        let denial = Denial::read(&denial(), DEFAULT_SERVER);
         let command = denial.request_command.clone().unwrap();
         assert!(
             command.ends_with(
@@ -166,10 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn the_request_goes_to_the_gateway_that_refused() {
+        let command = Denial::read(&denial(), "http://h:1")
+            .request_command
+            .unwrap();
+        assert!(
+            command.ends_with("--for 15m --server http://h:1"),
+            "{command}"
+        );
+    }
+
+    #[test]
     fn a_denial_without_a_way_out_names_none() {
         let mut bare = denial();
         bare["request_access"] = Value::Null;
-        let denial = Denial::read(&bare);
+        let denial = Denial::read(&bare, DEFAULT_SERVER);
         assert_eq!(denial.request_command, None);
         assert!(!denial.human().contains("To ask for it"));
     }

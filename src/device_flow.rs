@@ -31,6 +31,8 @@ struct GrantFields {
     session: String,
     expires_at: Timestamp,
     authorization_details: Value,
+    #[serde(default)]
+    instructions: Option<String>,
 }
 
 impl ExtraTokenFields for GrantFields {}
@@ -88,6 +90,8 @@ pub(crate) struct Granted {
     pub(crate) expires_at: Timestamp,
     /// The details as approved, which may be less than was asked for.
     pub(crate) details: Value,
+    /// What the approver wants the agent to know.
+    pub(crate) instructions: Option<String>,
 }
 
 /// The parts of a request besides its details.
@@ -193,6 +197,7 @@ fn granted(grant: &Grant) -> Granted {
         session: fields.session.clone(),
         expires_at: fields.expires_at,
         details: fields.authorization_details.clone(),
+        instructions: fields.instructions.clone(),
     }
 }
 

@@ -45,6 +45,18 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// An error with its causes in one line, outermost first.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text.push_str(": ");
+        text.push_str(&current.to_string());
+        cause = current.source();
+    }
+    text
+}
+
 /// Why a command did not end well: one stable code, one sentence, and where
 /// it helps the next thing to try.
 #[derive(Clone, Debug, PartialEq, Eq)]

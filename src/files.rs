@@ -8,7 +8,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-#[cfg(unix)]
 use std::os::unix::fs::OpenOptionsExt as _;
 
 /// Writes a file of mode 0600 by way of a temporary one beside it, so that a
@@ -36,7 +35,6 @@ pub(crate) fn replace_secret(path: &Path, contents: &[u8]) -> io::Result<()> {
 pub(crate) fn create_secret(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     options.mode(0o600);
     let mut file = options.open(path)?;
     file.write_all(contents)?;
@@ -81,7 +79,7 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,11 +1,11 @@
 //! What the commands that run servers have in common: public addresses, the
 //! wait until everything answers, and the orderly end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -24,6 +24,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(25);
 pub(crate) struct Servers {
     stop: CancellationToken,
     running: JoinSet<()>,
+    background: Vec<JoinHandle<()>>,
 }
 
 impl Servers {
@@ -43,27 +44,43 @@ impl Servers {
         self.stop.clone()
     }
 
+    /// Has `task` awaited when the servers end. It has to end with the stop
+    /// token.
+    pub(crate) fn background(&mut self, task: JoinHandle<()>) {
+        self.background.push(task);
+    }
+
     /// Runs until the process is asked to end, then lets requests finish.
+    /// `ready` runs beside the servers, once, and its failure ends them.
     ///
     /// # Errors
     ///
-    /// `internal` when a server ended by itself.
-    pub(crate) async fn run_until_asked(mut self) -> Result<(), Failure> {
+    /// That of `ready`, or `internal` when a server ended by itself.
+    pub(crate) async fn run_once(
+        mut self,
+        ready: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
         let outcome = tokio::select! {
-            asked = serve::asked_to_stop() => asked,
+            outcome = async {
+                // Listening for signals first: one sent on `ready` is not lost.
+                let asked = serve::stop_signals()?;
+                tokio::select! {
+                    failed = async { ready.await?; std::future::pending().await } => failed,
+                    () = asked.received() => Ok(()),
+                }
+            } => outcome,
             _ = self.running.join_next() => {
                 Err(Failure::new("internal", "a server ended unexpectedly; its log says why"))
             }
         };
         tracing::info!("ending");
-        self.end().await;
-        outcome
-    }
-
-    /// Lets requests finish and ends the servers.
-    pub(crate) async fn end(mut self) {
         self.stop.cancel();
         while self.running.join_next().await.is_some() {}
+        for task in self.background {
+            // A task that panicked has logged it.
+            let _ = task.await;
+        }
+        outcome
     }
 }
 
@@ -83,14 +100,49 @@ pub(crate) fn local_url(role: &str, address: SocketAddr) -> Result<Url, Failure>
         .map_err(|error| Failure::new("internal", format!("no address for {address}: {error}")))
 }
 
+/// An address at which this process reaches its own server, whatever it is
+/// called from outside.
+///
+/// # Errors
+///
+/// `internal` for an address that no URL can hold.
+pub(crate) fn reachable_url(address: SocketAddr) -> Result<Url, Failure> {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    local_url("server", SocketAddr::new(ip, address.port()))
+}
+
+/// An address as it is shown and typed: without the slash that stands for an
+/// empty path.
+pub(crate) fn shown(url: &Url) -> &str {
+    let text = url.as_str();
+    text.strip_suffix('/').unwrap_or(text)
+}
+
 /// Waits until the server at `base` says it is ready.
 ///
 /// # Errors
 ///
 /// `not_ready` past the deadline, with the last answer.
 pub(crate) async fn ready(role: &str, base: &Url) -> Result<(), Failure> {
+    answers(role, base, "readyz").await
+}
+
+/// Waits until the server at `base` answers at all.
+///
+/// # Errors
+///
+/// `not_ready` past the deadline, with the last answer.
+pub(crate) async fn alive(role: &str, base: &Url) -> Result<(), Failure> {
+    answers(role, base, "healthz").await
+}
+
+async fn answers(role: &str, base: &Url, path: &str) -> Result<(), Failure> {
     let client = http::client_for(base)?;
-    let url = http::endpoint(base, "readyz")?;
+    let url = http::endpoint(base, path)?;
     let waiting = Stopwatch::start();
     loop {
         let answer = http::send(client.get(url.clone())).await;

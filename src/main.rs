@@ -5,21 +5,16 @@
 //! lives in the library crates.
 
 mod catalogue;
-mod challenge;
-#[allow(dead_code, reason = "read with holder proofs")]
 mod check;
 mod cli;
 mod clock;
-#[allow(dead_code, reason = "used by the servers")]
 mod commands;
-#[allow(dead_code, reason = "used by the servers")]
 mod datadir;
 mod denial;
 mod device_flow;
 mod duration;
 mod exit;
 mod files;
-#[allow(dead_code, reason = "used by the servers")]
 mod hosting;
 mod http;
 mod invocation;
@@ -27,13 +22,10 @@ mod mcp_client;
 mod narrow;
 mod operator;
 mod output;
-#[allow(dead_code, reason = "used by the servers")]
 mod samples;
-#[allow(dead_code, reason = "used by the servers")]
 mod serve;
 mod telemetry;
 mod token_file;
-#[allow(dead_code, reason = "written by the servers")]
 mod trust;
 mod waiting;
 mod wish;

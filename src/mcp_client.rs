@@ -5,9 +5,11 @@
 //! refusal on the way becomes a failure; refusals of a tool are results and
 //! belong to the commands.
 
-use std::borrow::Cow;
 use std::error::Error;
 
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Client, StatusCode};
+use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
     Implementation, JsonObject, ProtocolVersion, Tool,
@@ -17,13 +19,11 @@ use rmcp::service::{
     ServiceError,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::{
-    AuthRequiredError, InsufficientScopeError, StreamableHttpClientTransportConfig,
-};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::challenge::Challenge;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::http;
 use crate::token_file::TokenText;
 
@@ -34,27 +34,28 @@ const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct McpClient {
     service: RunningService<RoleClient, ClientConfig>,
-    endpoint: Url,
+    wire: Wire,
 }
 
 impl McpClient {
     /// Opens a conversation with the server at `server`, whose endpoint is
-    /// `/mcp` below it unless the address already ends with that.
+    /// `/mcp` below it.
     ///
     /// # Errors
     ///
     /// The code of the refusal with exit code 4 when the token is not
     /// accepted; `server_unreachable`; `unexpected_answer`.
     pub(crate) async fn connect(server: &Url, token: &TokenText) -> Result<Self, Failure> {
-        // Refuses what no header can hold before the library meets it.
-        http::bearer(token.expose())?;
-        let endpoint = mcp_endpoint(server)?;
-        let config = StreamableHttpClientTransportConfig::with_uri(endpoint.as_str())
+        let wire = Wire {
+            client: http::client_for(server)?,
+            endpoint: http::endpoint(server, "mcp")?,
+            authorization: http::bearer(token.expose())?,
+        };
+        let config = StreamableHttpClientTransportConfig::with_uri(wire.endpoint.as_str())
             .auth_header(token.expose())
             .max_sse_event_size(MAX_EVENT_BYTES)
             .max_concurrent_requests(1);
-        let transport =
-            StreamableHttpClientTransport::with_client(http::client_for(server)?, config);
+        let transport = StreamableHttpClientTransport::with_client(wire.client.clone(), config);
         let identity = ClientConfig::new(
             ClientCapabilities::default(),
             Implementation::new("bailiwick", env!("CARGO_PKG_VERSION")),
@@ -63,11 +64,10 @@ impl McpClient {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             legacy_version: Some(ProtocolVersion::V_2025_11_25),
         };
-        let service = identity
-            .serve_with_lifecycle(transport, lifecycle)
-            .await
-            .map_err(|error| not_opened(&error, &endpoint))?;
-        Ok(Self { service, endpoint })
+        match identity.serve_with_lifecycle(transport, lifecycle).await {
+            Ok(service) => Ok(Self { service, wire }),
+            Err(error) => Err(wire.not_opened(&error).await),
+        }
     }
 
     /// All tools that the server shows to this token.
@@ -76,10 +76,10 @@ impl McpClient {
     ///
     /// As [`McpClient::connect`], or the server's own JSON-RPC error.
     pub(crate) async fn tools(&self) -> Result<Vec<Tool>, Failure> {
-        self.service
-            .list_all_tools()
-            .await
-            .map_err(|error| self.not_answered(&error))
+        match self.service.list_all_tools().await {
+            Ok(tools) => Ok(tools),
+            Err(error) => Err(self.wire.not_answered(&error).await),
+        }
     }
 
     /// Calls a tool, once.
@@ -99,7 +99,7 @@ impl McpClient {
                 "unexpected_answer",
                 "the tool asks for more input, which this command cannot give",
             )),
-            Err(error) => Err(self.not_answered(&error)),
+            Err(error) => Err(self.wire.not_answered(&error).await),
         }
     }
 
@@ -108,101 +108,82 @@ impl McpClient {
         // The answer was received; a server that is gone by now changes nothing.
         let _ = self.service.close().await;
     }
+}
 
-    fn not_answered(&self, error: &ServiceError) -> Failure {
+/// The way to the server, for the answers that the library does not pass on.
+#[derive(Debug)]
+struct Wire {
+    client: Client,
+    endpoint: Url,
+    authorization: HeaderValue,
+}
+
+impl Wire {
+    async fn not_opened(&self, error: &ClientInitializeError) -> Failure {
+        let mut error = error;
+        while let ClientInitializeError::LegacyFallbackFailed { fallback, .. } = error {
+            error = fallback;
+        }
         match error {
-            ServiceError::McpError(error) => Failure::new(
-                "mcp_error",
-                format!("the server refused: {} ({})", error.message, error.code.0),
+            ClientInitializeError::JsonRpcError(refusal) => refused(refusal),
+            other => self.explain(other).await,
+        }
+    }
+
+    async fn not_answered(&self, error: &ServiceError) -> Failure {
+        match error {
+            ServiceError::McpError(refusal) => refused(refusal),
+            other => self.explain(other).await,
+        }
+    }
+
+    /// Finds out why a request failed. The library keeps the status of a
+    /// refusal at most, and the problem document that holds the code never;
+    /// a `ping`, which does nothing, is refused for the same reason.
+    async fn explain(&self, error: &(dyn Error + 'static)) -> Failure {
+        if let Some(failure) = cannot_connect(error) {
+            return failure;
+        }
+        let ping = self
+            .client
+            .post(self.endpoint.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json, text/event-stream")
+            .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
+        match http::send(ping).await {
+            Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => answer
+                .refusal()
+                .hint("ask for a new token with `bailiwick request`"),
+            Ok(answer) if !answer.status.is_success() => answer.refusal(),
+            Ok(_) => Failure::new(
+                "unexpected_answer",
+                format!("{} did not answer as an MCP server: {error}", self.endpoint),
             ),
-            other => failed_transport(other, &self.endpoint),
+            Err(failure) => failure,
         }
     }
 }
 
-fn mcp_endpoint(server: &Url) -> Result<Url, Failure> {
-    if server.path().trim_end_matches('/').ends_with("/mcp") {
-        return Ok(server.clone());
-    }
-    http::endpoint(server, "mcp")
+/// A JSON-RPC error, with the stable code where its data has one.
+fn refused(error: &ErrorData) -> Failure {
+    let code = error
+        .data
+        .as_ref()
+        .and_then(|data| data.get("code"))
+        .and_then(Value::as_str);
+    let code = code.unwrap_or("mcp_error").to_owned();
+    Failure::new(code, format!("the server refused: {}", error.message))
 }
 
-fn not_opened(error: &ClientInitializeError, endpoint: &Url) -> Failure {
-    match error {
-        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => {
-            not_opened(fallback, endpoint)
-        }
-        ClientInitializeError::JsonRpcError(error) => Failure::new(
-            "mcp_error",
-            format!("the server refused: {} ({})", error.message, error.code.0),
-        ),
-        other => failed_transport(other, endpoint),
-    }
-}
-
-/// Finds what happened on the way in the chain of the library's errors.
-fn failed_transport(error: &(dyn Error + 'static), endpoint: &Url) -> Failure {
+/// Finds a broken connection in the chain of the library's errors; anything
+/// else is an answer that the library does not pass on.
+fn cannot_connect(error: &(dyn Error + 'static)) -> Option<Failure> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(current) = cause {
-        if let Some(refused) = current.downcast_ref::<AuthRequiredError>() {
-            return token_refused(&refused.www_authenticate_header);
-        }
-        if let Some(refused) = current.downcast_ref::<InsufficientScopeError>() {
-            return token_refused(&refused.www_authenticate_header).ending(Exit::Refused);
-        }
         if let Some(error) = current.downcast_ref::<reqwest::Error>() {
-            return http::unreachable_server(error);
+            return (!error.is_status()).then(|| http::unreachable_server(error));
         }
         cause = current.source();
     }
-    Failure::new(
-        "unexpected_answer",
-        format!("{endpoint} did not answer as an MCP server: {error}"),
-    )
-}
-
-fn token_refused(header: &str) -> Failure {
-    let challenge = Challenge::read(header);
-    let code = challenge
-        .parameter("code")
-        .or_else(|| challenge.parameter("error"));
-    let code = code.map_or_else(
-        || Cow::Borrowed("unauthorized"),
-        |code| Cow::Owned(code.to_owned()),
-    );
-    let message = match challenge.parameter("error_description") {
-        Some(description) => description.to_owned(),
-        None => "the server does not accept the token".to_owned(),
-    };
-    Failure::new(code, message)
-        .hint("ask for a new token with `bailiwick request`")
-        .ending(Exit::ApprovalNeeded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_endpoint_is_below_the_server_unless_it_is_named() {
-        let at = |text: &str| {
-            mcp_endpoint(&Url::parse(text).unwrap())
-                .unwrap()
-                .to_string()
-        };
-        assert_eq!(at("http://h:1"), "http://h:1/mcp");
-        assert_eq!(at("http://h:1/base/"), "http://h:1/base/mcp");
-        assert_eq!(at("http://h:1/mcp"), "http://h:1/mcp");
-    }
-
-    #[test]
-    fn a_refused_token_keeps_the_code_of_the_refusal_and_asks_for_approval() {
-        let refused = token_refused(
-            r#"Bearer error="invalid_token", error_description="the session was revoked", code="revoked""#,
-        );
-        assert_eq!(refused.code(), "revoked");
-        assert_eq!(refused.message(), "the session was revoked");
-        assert_eq!(refused.exit(), Exit::ApprovalNeeded);
-        assert_eq!(token_refused("Bearer").code(), "unauthorized");
-    }
+    None
 }

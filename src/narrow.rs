@@ -79,7 +79,9 @@ fn refuse_dead_block(chain: &Chain, block: &LaterBlock) -> Result<(), Failure> {
     if depth > allowed {
         return Err(Failure::new(
             "depth_exceeded",
-            format!("the token allows {allowed} delegations, and this would be number {depth}"),
+            format!(
+                "the token may be delegated {allowed} deep, and this block would make it {depth}"
+            ),
         ));
     }
     if block.holder.is_some() && chain.holder().is_some() {

@@ -91,28 +91,38 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: Cancellation
     connections.shutdown().await;
 }
 
-/// Resolves when the process is asked to end, by SIGINT or SIGTERM.
+/// The signals that ask a process to end, listened for since this was made.
+#[derive(Debug)]
+pub(crate) struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+/// Starts to listen for SIGINT and SIGTERM.
 ///
 /// # Errors
 ///
 /// `internal` when the system refuses to tell us about signals.
-pub(crate) async fn asked_to_stop() -> Result<(), Failure> {
-    let no_signals =
-        |error: io::Error| Failure::new("internal", format!("cannot listen for signals: {error}"));
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+pub(crate) fn stop_signals() -> Result<StopSignals, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::new("internal", format!("cannot listen for signals: {error}"))
+        })
+    };
+    Ok(StopSignals {
+        interrupt: listen(SignalKind::interrupt())?,
+        terminate: listen(SignalKind::terminate())?,
+    })
+}
+
+impl StopSignals {
+    /// Resolves when one of them was received.
+    pub(crate) async fn received(mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        Ok(())
-    }
-    #[cfg(not(unix))]
-    {
-        tokio::signal::ctrl_c().await.map_err(no_signals)
     }
 }
 

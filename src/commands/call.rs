@@ -10,9 +10,13 @@ use bailiwick_datalog::strict_json;
 use crate::cli::{ServerArg, TokenFileArg, name_and_rest};
 use crate::denial::Denial;
 use crate::exit::{Exit, Failure};
+use crate::hosting;
 use crate::mcp_client::McpClient;
 use crate::output::{Event, Output};
 use crate::token_file;
+
+/// Where a gateway explains why a tool failed.
+const FAILURE: &str = "bailiwick/error";
 
 /// Call a tool with the token
 #[derive(Debug, Args)]
@@ -50,18 +54,32 @@ pub(crate) async fn run(args: CallArgs, output: Output) -> Result<Exit, Failure>
     let client = McpClient::connect(&args.server.server, &token).await?;
     let answer = client.call(&args.tool, arguments).await;
     client.close().await;
-    report(&args.tool, &answer?, output)
+    report(
+        &args.tool,
+        &answer?,
+        hosting::shown(&args.server.server),
+        output,
+    )
 }
 
-fn report(tool: &str, result: &CallToolResult, output: Output) -> Result<Exit, Failure> {
-    if let Some(denial) = Denial::of(result) {
+fn report(
+    tool: &str,
+    result: &CallToolResult,
+    server: &str,
+    output: Output,
+) -> Result<Exit, Failure> {
+    if let Some(denial) = Denial::of(result, server) {
         output.emit(&denial)?;
         return Ok(Exit::Refused);
     }
     let is_error = result.is_error.unwrap_or(false);
+    let failure = result.meta.as_ref().and_then(|meta| meta.0.get(FAILURE));
     output.emit(&Answered {
         tool,
         is_error,
+        code: failure
+            .and_then(|failure| failure.get("code"))
+            .and_then(Value::as_str),
         content: &result.content,
         structured: result.structured_content.as_ref(),
     })?;
@@ -104,6 +122,8 @@ fn json_value(typed: &str, text: &str) -> Result<Value, Failure> {
 struct Answered<'a> {
     tool: &'a str,
     is_error: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
     content: &'a [ContentBlock],
     #[serde(skip_serializing_if = "Option::is_none")]
     structured: Option<&'a Value>,

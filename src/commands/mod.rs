@@ -4,12 +4,15 @@
 pub(crate) mod attenuate;
 pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod gateway;
 pub(crate) mod inspect;
+pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod request;
 pub(crate) mod revoke;
 pub(crate) mod sessions;
 pub(crate) mod tools;
+pub(crate) mod up;
 
 use crate::cli::Command;
 use crate::exit::{Exit, Failure};
@@ -24,6 +27,9 @@ pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
     match command {
         Command::Attenuate(args) => attenuate::run(&args, output),
         Command::Check(args) => check::run(&args),
+        Command::Up(args) => server(up::run(args, output)),
+        Command::Issuer(args) => server(issuer::run(args, output)),
+        Command::Gateway(args) => server(gateway::run(args, output)),
         Command::Request(args) => client(request::run(args, output)),
         Command::Call(args) => client(call::run(args, output)),
         Command::Tools(args) => client(tools::run(args, output)),

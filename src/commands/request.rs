@@ -9,9 +9,10 @@ use bailiwick_verifier::Clock as _;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use url::Url;
 
-use crate::catalogue::Catalogue;
-use crate::cli::{IssuerArg, ServerArg, TokenFileArg};
+use crate::catalogue::{self, Catalogue};
+use crate::cli::{ServerArg, TokenFileArg, http_url};
 use crate::clock::SystemClock;
 use crate::device_flow::{Answer, Asking, DeviceFlow, Granted, Pending};
 use crate::duration;
@@ -80,8 +81,9 @@ pub(crate) struct RequestArgs {
     #[command(flatten)]
     token_file: TokenFileArg,
 
-    #[command(flatten)]
-    issuer: IssuerArg,
+    /// The address of the issuer, if not the one that the gateway names
+    #[arg(long, env = "BAILIWICK_ISSUER", value_name = "URL", value_parser = http_url)]
+    issuer: Option<Url>,
 
     #[command(flatten)]
     server: ServerArg,
@@ -96,7 +98,11 @@ pub(crate) async fn run(args: RequestArgs, output: Output) -> Result<Exit, Failu
     }
     let catalogue = Catalogue::fetch(&args.server.server).await?;
     let details = args.wish().authorization_details(&catalogue)?;
-    let flow = DeviceFlow::new(&args.issuer.issuer, &args.client_id)?;
+    let issuer = match &args.issuer {
+        Some(issuer) => issuer.clone(),
+        None => catalogue::issuer_of(&args.server.server, &catalogue.audience).await?,
+    };
+    let flow = DeviceFlow::new(&issuer, &args.client_id)?;
     let pending = flow
         .ask(&Asking {
             details: &details,
@@ -197,6 +203,7 @@ fn keep(granted: &Granted, destination: Destination<'_>, output: Output) -> Resu
         session: &granted.session,
         expires_at: granted.expires_at,
         granted: &granted.details,
+        instructions: granted.instructions.as_deref(),
         effective: Effective::of(&chain).lines(),
     })?;
     Ok(Exit::Done)
@@ -247,6 +254,7 @@ struct GrantedEvent<'a> {
     session: &'a str,
     expires_at: Timestamp,
     granted: &'a Value,
+    instructions: Option<&'a str>,
     effective: Vec<String>,
 }
 
@@ -264,6 +272,9 @@ impl Event for GrantedEvent<'_> {
             self.expires_at, self.session
         )];
         lines.extend(self.effective.iter().map(|line| format!("  {line}")));
+        if let Some(instructions) = self.instructions {
+            lines.push(format!("The approver says: {instructions}"));
+        }
         if let Some(file) = &self.token_file {
             lines.push(format!("The token is in {}", file.display()));
         }

@@ -11,10 +11,8 @@ use crate::mcp_client::McpClient;
 use crate::output::{Event, Output};
 use crate::token_file;
 
-/// Where a gateway says whether the token may call a tool.
-const MAY_CALL: &str = "bailiwick/may_call";
-/// Where a gateway says what a tool does to a resource.
-const ACCESS: &str = "bailiwick/access";
+/// Where a gateway says what the token may do with a tool.
+const PERMISSION: &str = "bailiwick/permission";
 
 /// List the tools and which of them the token may call
 #[derive(Debug, Args)]
@@ -43,7 +41,8 @@ pub(crate) async fn run(args: ToolsArgs, output: Output) -> Result<Exit, Failure
 struct Listed {
     name: String,
     access: Option<String>,
-    may_call: Option<bool>,
+    callable: Option<bool>,
+    resources: Vec<String>,
     title: Option<String>,
     description: Option<String>,
     input_schema: Value,
@@ -51,11 +50,20 @@ struct Listed {
 
 impl Listed {
     fn of(tool: &Tool) -> Self {
-        let meta = |key: &str| tool.meta.as_ref().and_then(|meta| meta.0.get(key));
+        let permission = tool.meta.as_ref().and_then(|meta| meta.0.get(PERMISSION));
+        let says = |name: &str| permission.and_then(|permission| permission.get(name));
+        let resources = says("resources")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         Self {
             name: tool.name.to_string(),
-            access: meta(ACCESS).and_then(Value::as_str).map(str::to_owned),
-            may_call: meta(MAY_CALL).and_then(Value::as_bool),
+            access: says("access").and_then(Value::as_str).map(str::to_owned),
+            callable: says("callable").and_then(Value::as_bool),
+            resources: resources
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
             title: tool.title.clone(),
             description: tool.description.as_ref().map(ToString::to_string),
             input_schema: Value::Object((*tool.input_schema).clone()),
@@ -69,17 +77,12 @@ impl Event for Listed {
     }
 
     fn human(&self) -> String {
-        let may = match self.may_call {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "?",
+        let may = match self.callable {
+            Some(true) => format!("yes, on {}", self.resources.join(", ")),
+            Some(false) => "no".to_owned(),
+            None => "unknown".to_owned(),
         };
-        let access = self.access.as_deref().unwrap_or("?");
-        let words = self
-            .title
-            .as_deref()
-            .or(self.description.as_deref())
-            .unwrap_or_default();
-        format!("{may:<4}{:<24}{access:<13}{words}", self.name)
+        let access = self.access.as_deref().unwrap_or("unknown");
+        format!("{:<24}{access:<13}{may}", self.name)
     }
 }
