@@ -15,4 +15,8 @@ mod grants;
 mod holder;
 mod later_blocks;
 mod limits;
+mod narrowing;
+#[path = "../../../datalog/tests/strategy/mod.rs"]
+mod strategy;
 mod support;
+mod traps;
