@@ -57,14 +57,16 @@ impl Effective {
                 _ => None,
             })
             .fold(authority.expires_at, Ord::min);
+        let grants = grants(&authority.grants, &caveats);
+        let remains = |tool: &str| grants.iter().any(|grant| grant.tool == tool);
         Self {
             expires_at,
-            grants: grants(&authority.grants, &caveats),
             delegations_left: delegations_left(chain, &caveats),
             holder: chain.holder().map(|holder| holder.as_str().to_owned()),
             conditions: authority
                 .limits
                 .iter()
+                .filter(|limit| remains(limit.tool.as_str()))
                 .map(|limit| format!("a call of `{}` {}", limit.tool, limit.caveat.in_words()))
                 .chain(caveats.iter().filter_map(|caveat| match caveat {
                     Caveat::Argument(_) | Caveat::ClosedWorld(_) | Caveat::Audience(_) => {
@@ -73,6 +75,7 @@ impl Effective {
                     _ => None,
                 }))
                 .collect(),
+            grants,
         }
     }
 
@@ -132,7 +135,8 @@ fn grants(granted: &[Grant], caveats: &[&Caveat]) -> Vec<EffectiveGrant> {
         .collect()
 }
 
-/// The deeper of each pair of paths of which one holds the other.
+/// The deeper of each pair of paths of which one holds the other, without those that another of
+/// the result holds already.
 fn intersect(paths: &[ResourcePath], allowed: &[Vec<String>]) -> Vec<ResourcePath> {
     let mut narrowed: Vec<ResourcePath> = paths
         .iter()
@@ -149,8 +153,13 @@ fn intersect(paths: &[ResourcePath], allowed: &[Vec<String>]) -> Vec<ResourcePat
         })
         .collect();
     narrowed.sort();
-    narrowed.dedup();
-    narrowed
+    // A path sorts before everything below it, so what holds it is kept already.
+    narrowed.into_iter().fold(Vec::new(), |mut kept, path| {
+        if !kept.iter().any(|ancestor| path.is_under(ancestor)) {
+            kept.push(path);
+        }
+        kept
+    })
 }
 
 fn delegations_left(chain: &Chain, caveats: &[&Caveat]) -> u32 {

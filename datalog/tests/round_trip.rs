@@ -134,3 +134,53 @@ fn both(caveat: &Caveat, call: &bailiwick_datalog::Call, time: u64) -> (bool, bo
         .evaluate(&token, &request);
     (caveat.holds(&request), engine.is_ok())
 }
+
+#[test]
+fn effective_authority_is_what_every_block_leaves() {
+    let words = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+    let limit = |tool: &str| ToolLimit {
+        tool: tool.parse().unwrap(),
+        caveat: Caveat::ClosedWorld(words(&["path"])),
+    };
+    let write = Grant {
+        id: "g2".to_owned(),
+        tool: ToolName::parse("files.write_file").unwrap(),
+        access: bailiwick_datalog::Access::Write,
+        path: ResourcePath::parse("files").unwrap(),
+    };
+    let mut authority = Authority {
+        limits: vec![limit("files.read_file"), limit("files.write_file")],
+        ..authority()
+    };
+    authority.grants.push(write);
+    let block = LaterBlock {
+        caveats: vec![
+            Caveat::Access(words(&["read"])),
+            Caveat::ResourceUnder(vec![
+                words(&["files"]),
+                words(&["files", "reports", "2026"]),
+            ]),
+            Caveat::Expiry {
+                at: Timestamp::from_unix(1_700),
+                inclusive: true,
+            },
+            Caveat::Depth(2),
+        ],
+        ..LaterBlock::default()
+    };
+    let token = append(&mint(&authority), &block);
+    let chain = Chain::decode_unverified(&token.to_vec().unwrap()).unwrap();
+    let effective = bailiwick_datalog::Effective::of(&chain);
+    assert_eq!(effective.expires_at, Timestamp::from_unix(1_701));
+    assert_eq!(effective.delegations_left, 1);
+    let left: Vec<_> = effective
+        .grants
+        .iter()
+        .map(|grant| format!("{} {}", grant.tool, grant.path))
+        .collect();
+    assert_eq!(left, ["files.read_file files/reports"]);
+    assert_eq!(
+        effective.conditions,
+        ["a call of `files.read_file` must have no argument other than `path`"]
+    );
+}
