@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_datalog::ResourceError;
+use bailiwick_datalog::{ResourceError, words::visible};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -39,7 +39,7 @@ pub(crate) enum ArgumentError {
         limit: usize,
     },
     /// An argument that the tool does not have.
-    #[error("the tool has no argument `{name}`")]
+    #[error("the tool has no argument `{}`", visible(name))]
     Unknown {
         /// The argument, as the caller wrote it.
         name: String,

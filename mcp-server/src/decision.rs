@@ -71,6 +71,36 @@ pub(crate) fn disposition(denied: &Denied) -> Disposition {
     }
 }
 
+/// Does this reason prove that the issuer minted the token? The verifier looks at signatures
+/// before any of these. What strangers make up is not worth a line on the record; what a holder
+/// tried after the end is.
+pub(crate) fn proves_origin(denied: &Denied) -> bool {
+    match denied {
+        Denied::Expired { .. }
+        | Denied::NotYetValid { .. }
+        | Denied::WrongAudience { .. }
+        | Denied::Revoked { .. }
+        | Denied::RevocationStale { .. }
+        | Denied::DepthExceeded { .. }
+        | Denied::ToolNotGranted { .. }
+        | Denied::ResourceNotGranted { .. }
+        | Denied::CaveatFailed { .. }
+        | Denied::HolderProofMissing
+        | Denied::HolderProofInvalid { .. }
+        | Denied::HolderProofReplayed
+        | Denied::PolicyDenied { .. }
+        | Denied::ApprovalRequired { .. }
+        | Denied::BudgetExhausted { .. } => true,
+        Denied::MalformedToken { .. }
+        | Denied::TokenTooLarge { .. }
+        | Denied::ProfileViolation { .. }
+        | Denied::UnsupportedAlgorithm { .. }
+        | Denied::UnknownKey { .. }
+        | Denied::BadSignature
+        | Denied::LimitExceeded { .. } => false,
+    }
+}
+
 /// What the gateway does about a denied call whose token was verified at the same moment: as
 /// [`disposition`], except that a limit can only be one of the call's.
 pub(crate) fn disposition_of_call(denied: &Denied) -> Disposition {
@@ -191,7 +221,8 @@ impl Denial {
     pub(crate) fn ambiguous_path(tool: &Tool, error: &ArgumentError) -> Self {
         Self {
             code: "resource_not_granted",
-            explanation: visible(&error.to_string()),
+            // Its only foreign text is one character, which the message escapes.
+            explanation: format!("{error}; a path is names joined by `/`, such as `reports/q3.md`"),
             tool: tool.name.to_string(),
             request_access: None,
         }

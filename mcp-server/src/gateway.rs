@@ -13,7 +13,7 @@ use bailiwick_datalog::Audience;
 use bailiwick_verifier::{
     Clock, KeySet, RevocationView, Verifier, VerifierConfig, revocation::SledRevocations,
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use reqwest::Client;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
@@ -21,6 +21,8 @@ use rmcp::transport::streamable_http_server::{
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 use url::Url;
 
 use crate::{
@@ -40,6 +42,10 @@ use crate::{
     record::Recorder,
     surface::{MCP_PATH, METADATA_PATH, METADATA_ROOT_PATH, Surface},
 };
+
+/// Most requests to the MCP endpoint under way at once. Each may hold one body in memory, so this
+/// times [`MAX_BODY_BYTES`] bounds what strangers can make the gateway keep: 1 GiB.
+const MAX_CONCURRENT_REQUESTS: usize = 256;
 
 /// The gate between MCP clients and tools.
 ///
@@ -120,17 +126,19 @@ impl Gateway {
             Arc::clone(&verifier),
             Arc::clone(&config.clock),
         );
+        let recorder = Arc::new(Recorder::new(audit, reporter));
         let gate = Arc::new(Gate {
             surface: Arc::clone(&surface),
             verifier,
             trust: Arc::clone(&trust),
             catalogue: Arc::clone(&catalogue),
             clock: Arc::clone(&config.clock),
+            recorder: Arc::clone(&recorder),
         });
         let server = Arc::new(Server {
             catalogue: Arc::clone(&catalogue),
             files,
-            recorder: Recorder::new(audit, reporter),
+            recorder,
             clock: Arc::clone(&config.clock),
         });
         let shared = Shared {
@@ -161,11 +169,20 @@ impl Gateway {
         Router::new()
             .route_service(MCP_PATH, mcp_service(&self.shared.server))
             .route_layer(gate)
+            .route_layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT_REQUESTS))
             .route(METADATA_PATH, get(metadata))
             .route(METADATA_ROOT_PATH, get(metadata))
             .route("/v1/catalogue", get(catalogue))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ))
+            .layer(SetResponseHeaderLayer::if_not_present(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
             .with_state(Arc::clone(&self.shared))
     }
 
@@ -186,9 +203,7 @@ impl Gateway {
             .ok()
             .and_then(|mut courier| courier.take());
         tokio::spawn(async move {
-            let refreshing = async {
-                refresher.lock().await.run(stop.clone()).await;
-            };
+            let refreshing = Refresher::run(refresher, stop.clone());
             let reporting = async {
                 if let Some(courier) = courier {
                     courier.run(stop.clone()).await;

@@ -42,7 +42,7 @@ const INSTRUCTIONS: &str = "Every tool is listed, but a call passes only if the 
 pub(crate) struct Server {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) files: FilesProvider,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -61,9 +61,13 @@ impl ServerHandler for Handler {
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        if request.is_some_and(|request| request.cursor.is_some()) {
+            // The list has one page, so no cursor was ever given out.
+            return Err(ErrorData::invalid_params("the cursor is not known", None));
+        }
         let admitted = admitted(&context)?;
         let effective = Effective::of(admitted.caller.chain());
         let tools = self

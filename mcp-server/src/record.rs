@@ -1,9 +1,9 @@
 //! What goes on the record about a call: the audit line that must be durable, and the report to
 //! the issuer that may get lost. Arguments appear as a digest only.
 
-use bailiwick_datalog::{Access, ResourcePath, Timestamp};
+use bailiwick_datalog::{Access, Chain, ResourcePath, Timestamp};
 use bailiwick_verifier::VerifiedToken;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     audit::{AuditLog, NotRecorded},
@@ -14,6 +14,8 @@ use crate::{
 
 /// A decision on a call.
 const DECIDED: &str = "call_decided";
+/// A token of the issuer's that was refused before the request was read.
+const TOKEN_REFUSED: &str = "token_refused";
 /// What came of a call that was allowed.
 const ENDED: &str = "call_ended";
 
@@ -74,6 +76,23 @@ impl Recorder {
         self.decided(caller, line, refused.at).await
     }
 
+    /// Records that a token which the issuer minted is not, or no longer, good.
+    ///
+    /// # Errors
+    /// [`NotRecorded`].
+    pub(crate) async fn token_refused(
+        &self,
+        chain: &Chain,
+        code: &'static str,
+        at: Timestamp,
+    ) -> Result<(), NotRecorded> {
+        let mut fields = bearer(chain);
+        fields.insert("code".to_owned(), json!(code));
+        self.audit
+            .record(at, TOKEN_REFUSED, Value::Object(fields))
+            .await
+    }
+
     /// What the outcome of a call will refer to.
     pub(crate) fn summary(&self, caller: &VerifiedToken, call: &PermittedCall) -> Summary {
         Summary(json!({
@@ -113,26 +132,23 @@ impl Recorder {
         } else {
             Decision::Allow
         };
-        let delegates: Vec<String> = caller.chain().delegates().map(str::to_owned).collect();
-        let token = caller
-            .chain()
-            .revocation_ids()
-            .last()
-            .map(ToString::to_string);
-        let fields = json!({
-            "session": caller.session(),
-            "agent": caller.agent(),
-            "delegates": delegates,
-            "token": token,
-            "tool": line.tool,
-            "access": line.access,
-            "resources": line.resources,
-            "arguments_sha256": hex::encode(line.arguments_digest),
-            "decision": decision,
-            "code": line.code,
-            "grants": line.grants,
-        });
-        self.audit.record(at, DECIDED, fields).await?;
+        let mut fields = bearer(caller.chain());
+        let particulars = [
+            ("tool", json!(line.tool)),
+            ("access", json!(line.access)),
+            ("resources", json!(line.resources)),
+            (
+                "arguments_sha256",
+                json!(hex::encode(line.arguments_digest)),
+            ),
+            ("decision", json!(decision)),
+            ("code", json!(line.code)),
+            ("grants", json!(line.grants)),
+        ];
+        fields.extend(particulars.map(|(name, value)| (name.to_owned(), value)));
+        self.audit
+            .record(at, DECIDED, Value::Object(fields))
+            .await?;
         tracing::info!(
             session = %caller.session(),
             tool = line.tool,
@@ -142,7 +158,7 @@ impl Recorder {
         self.reporter.offer(CallReport {
             session: caller.session().to_string(),
             agent: caller.agent().to_string(),
-            delegates,
+            delegates: caller.chain().delegates().map(str::to_owned).collect(),
             tool: line.tool.to_owned(),
             access: line.access,
             resources: line.resources.to_vec(),
@@ -161,4 +177,21 @@ struct Line<'a> {
     arguments_digest: &'a [u8; 32],
     code: Option<&'static str>,
     grants: &'a [String],
+}
+
+/// Who presented a token: its session and agent, the names it passed through, and the id of its
+/// last block, which names this very token among its relatives.
+fn bearer(chain: &Chain) -> Map<String, Value> {
+    let delegates: Vec<&str> = chain.delegates().collect();
+    let token = chain.revocation_ids().last().map(ToString::to_string);
+    let members = [
+        ("session", json!(chain.authority().session)),
+        ("agent", json!(chain.authority().agent)),
+        ("delegates", json!(delegates)),
+        ("token", json!(token)),
+    ];
+    members
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }

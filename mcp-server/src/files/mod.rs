@@ -6,6 +6,7 @@
 
 mod definitions;
 mod error;
+mod listing;
 mod operation;
 mod path;
 mod provider;

@@ -6,8 +6,9 @@ use crate::call::{Operation, PermittedCall, ToolFailure};
 
 use super::{
     error::FileError,
+    listing::{EntryKind, Listing},
     operation::FileOperation,
-    sandbox::{EntryKind, Listing, Sandbox, Written},
+    sandbox::{Sandbox, Written},
     search::Found,
 };
 
@@ -40,9 +41,14 @@ impl FilesProvider {
         let Operation::Files(operation) = call.into_operation();
         let done = tokio::task::spawn_blocking(move || perform(&sandbox, &operation)).await;
         match done {
-            Ok(result) => result.map_err(|error| ToolFailure {
-                code: error.code(),
-                message: error.to_string(),
+            Ok(result) => result.map_err(|error| {
+                if let FileError::Io { source, .. } = &error {
+                    tracing::warn!(error = %source, "the file system refused an operation");
+                }
+                ToolFailure {
+                    code: error.code(),
+                    message: error.to_string(),
+                }
             }),
             Err(error) => {
                 tracing::error!(%error, "file operation ended without a result");

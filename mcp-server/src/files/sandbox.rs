@@ -3,7 +3,7 @@
 //! Every operation starts at an open handle of the root and walks one segment at a time without
 //! following symbolic links, so neither `..` nor a link planted inside the sandbox can make the
 //! thing touched differ from the thing authorized. All calls block: run them off the async
-//! threads. Searching is in [`super::search`].
+//! threads. Listing is in [`super::listing`], searching in [`super::search`].
 
 use std::{
     io::{self, Read, Write},
@@ -11,7 +11,6 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use bailiwick_datalog::ResourcePath;
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::{
     ambient_authority,
@@ -27,12 +26,6 @@ use super::{
 /// body with room for escapes.
 pub(crate) const MAX_FILE_BYTES: u64 = 1_048_576;
 
-/// Most entries of a directory that are listed.
-pub(crate) const MAX_LISTED: usize = 1_000;
-
-/// Most entries of a directory that are looked at.
-pub(super) const MAX_SCANNED: usize = 10_000;
-
 /// Attempts to find a free temporary name before giving up.
 const MAX_TEMPORARY_ATTEMPTS: usize = 64;
 
@@ -41,40 +34,6 @@ const MAX_TEMPORARY_ATTEMPTS: usize = 64;
 pub(crate) struct Sandbox {
     root: Dir,
     next_temporary: AtomicU64,
-}
-
-/// One name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    /// The name, as a canonical segment.
-    pub(crate) name: String,
-    /// What it is.
-    pub(crate) kind: EntryKind,
-}
-
-/// What a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum EntryKind {
-    /// A directory.
-    Directory,
-    /// A regular file and its size.
-    File {
-        /// Bytes.
-        size: u64,
-    },
-    /// A link, device, pipe or socket: listed, never opened.
-    Other,
-}
-
-/// A directory's entries in byte order of their names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listing {
-    /// At most [`MAX_LISTED`] entries.
-    pub(crate) entries: Vec<Entry>,
-    /// True when there are more.
-    pub(crate) truncated: bool,
-    /// Entries whose names no path argument can spell (not UTF-8, `%`, control characters, …).
-    pub(crate) unaddressable: usize,
 }
 
 impl Sandbox {
@@ -89,18 +48,6 @@ impl Sandbox {
             root,
             next_temporary: AtomicU64::new(0),
         })
-    }
-
-    /// The entries of a directory.
-    ///
-    /// # Errors
-    /// [`FileError`] when it is missing, no directory, or behind a link.
-    pub(crate) fn list(&self, path: &DirPath) -> Result<Listing, FileError> {
-        let dir = self.directory(path)?;
-        let mut listing = scan(&dir, path)?;
-        listing.truncated |= listing.entries.len() > MAX_LISTED;
-        listing.entries.truncate(MAX_LISTED);
-        Ok(listing)
     }
 
     /// The text of a file of at most [`MAX_FILE_BYTES`].
@@ -338,46 +285,6 @@ pub(super) fn read_text(dir: &Dir, name: &str, shown: &str) -> Result<String, Fi
     })
 }
 
-/// Reads a directory's entries, sorted; at most [`MAX_SCANNED`] are looked at.
-pub(super) fn scan(dir: &Dir, shown: impl ToString) -> Result<Listing, FileError> {
-    let shown = shown.to_string();
-    let failed = |error| FileError::from_io(&shown, error);
-    let mut listing = Listing {
-        entries: Vec::new(),
-        truncated: false,
-        unaddressable: 0,
-    };
-    for (seen, entry) in dir.entries().map_err(failed)?.enumerate() {
-        if seen >= MAX_SCANNED {
-            listing.truncated = true;
-            break;
-        }
-        let entry = entry.map_err(failed)?;
-        let name = match entry.file_name().into_string() {
-            Ok(name) if ResourcePath::parse(&name).is_ok() => name,
-            _ => {
-                listing.unaddressable = listing.unaddressable.saturating_add(1);
-                continue;
-            }
-        };
-        if is_reserved(&name) {
-            continue;
-        }
-        let kind = match dir.symlink_metadata(&name) {
-            Ok(metadata) if metadata.is_dir() => EntryKind::Directory,
-            Ok(metadata) if metadata.is_file() => EntryKind::File {
-                size: metadata.len(),
-            },
-            Ok(_) => EntryKind::Other,
-            // Gone since the directory was read.
-            Err(_) => continue,
-        };
-        listing.entries.push(Entry { name, kind });
-    }
-    listing.entries.sort();
-    Ok(listing)
-}
-
 fn fill_and_rename(
     dir: &Dir,
     temporary: &str,
@@ -404,4 +311,73 @@ fn no_follow() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.follow(FollowSymlinks::No);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sandbox() -> (tempfile::TempDir, Sandbox) {
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::open(dir.path()).unwrap();
+        (dir, sandbox)
+    }
+
+    fn path(text: &str) -> FilePath {
+        FilePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let (dir, sandbox) = sandbox();
+        sandbox.write(&path("a"), "old").unwrap();
+        let too_large = "x".repeat(usize::try_from(MAX_FILE_BYTES).unwrap() + 1);
+        let error = sandbox.write(&path("a"), &too_large).unwrap_err();
+        assert_eq!(error.code(), "too_large");
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("a")).unwrap(),
+            "old"
+        );
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_leftover_temporary_does_not_stop_the_next_write() {
+        let (dir, sandbox) = sandbox();
+        let leftover = format!("{TEMPORARY_PREFIX}{}-0", std::process::id());
+        std::fs::write(dir.path().join(leftover), "torn").unwrap();
+        assert_eq!(sandbox.write(&path("a"), "new").unwrap(), Written::Created);
+        assert_eq!(sandbox.read(&path("a")).unwrap(), "new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (dir, sandbox) = sandbox();
+        let file = dir.path().join("a");
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(sandbox.write(&path("a"), "new").unwrap(), Written::Replaced);
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_sandbox_that_is_moved_is_still_the_same_directory() {
+        let outer = tempfile::tempdir().unwrap();
+        let (old, new) = (outer.path().join("old"), outer.path().join("new"));
+        std::fs::create_dir(&old).unwrap();
+        let sandbox = Sandbox::open(&old).unwrap();
+        std::fs::rename(&old, &new).unwrap();
+        std::os::unix::fs::symlink("/etc", &old).unwrap();
+        sandbox.write(&path("a"), "x").unwrap();
+        assert!(new.join("a").exists());
+        assert_eq!(
+            sandbox.read(&path("hostname")).unwrap_err().code(),
+            "not_found"
+        );
+    }
 }

@@ -6,8 +6,9 @@
 
 use super::{
     error::FileError,
+    listing::{EntryKind, scan},
     path::{DirPath, FilePath},
-    sandbox::{EntryKind, Missing, Sandbox, read_text, scan},
+    sandbox::{Missing, Sandbox, read_text},
 };
 
 /// Longest query, in characters.
@@ -176,5 +177,94 @@ fn join(dir: &DirPath, name: &str) -> String {
     match dir.relative() {
         None => name.to_owned(),
         Some(path) => format!("{path}/{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(make: impl FnOnce(&std::path::Path), path: &str, query: &str) -> Found {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path());
+        let sandbox = Sandbox::open(dir.path()).unwrap();
+        sandbox
+            .search(&DirPath::parse(Some(path)).unwrap(), query)
+            .unwrap()
+    }
+
+    fn place(path: &str, line: Option<(usize, &str)>) -> Match {
+        Match {
+            path: path.to_owned(),
+            line: line.map(|(number, text)| (number, text.to_owned())),
+        }
+    }
+
+    #[test]
+    fn names_and_lines_are_found_in_order_whatever_their_case() {
+        let found = search(
+            |dir| {
+                std::fs::create_dir(dir.join("sub")).unwrap();
+                std::fs::write(dir.join("sub/Needle.txt"), "nothing\n").unwrap();
+                std::fs::write(dir.join("a.txt"), "one\n  a NEEDLE here\n").unwrap();
+                std::fs::write(dir.join("binary"), b"\xffneedle").unwrap();
+            },
+            "",
+            "needle",
+        );
+        assert_eq!(
+            found.matches,
+            [
+                place("a.txt", Some((2, "a NEEDLE here"))),
+                place("sub/Needle.txt", None)
+            ]
+        );
+        assert!(!found.incomplete);
+    }
+
+    #[test]
+    fn only_what_lies_under_the_path_is_looked_at() {
+        let found = search(
+            |dir| {
+                std::fs::create_dir(dir.join("in")).unwrap();
+                std::fs::write(dir.join("in/a"), "needle").unwrap();
+                std::fs::create_dir(dir.join("in2")).unwrap();
+                std::fs::write(dir.join("in2/a"), "needle").unwrap();
+            },
+            "in",
+            "needle",
+        );
+        assert_eq!(found.matches, [place("in/a", Some((1, "needle")))]);
+    }
+
+    #[test]
+    fn a_hundred_matches_are_given_and_one_more_is_said_to_be_there() {
+        for (count, incomplete) in [(MAX_MATCHES - 1, false), (MAX_MATCHES + 1, true)] {
+            let lines = "needle\n".repeat(count);
+            let found = search(
+                |dir| std::fs::write(dir.join("a"), lines).unwrap(),
+                "",
+                "needle",
+            );
+            assert_eq!(found.matches.len(), count.min(MAX_MATCHES));
+            assert_eq!(found.incomplete, incomplete, "{count}");
+        }
+    }
+
+    #[test]
+    fn directories_are_entered_sixteen_deep_and_no_deeper() {
+        for (depth, found_it) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false)] {
+            let found = search(
+                |dir| {
+                    let deep = dir.join(vec!["d"; depth].join("/"));
+                    std::fs::create_dir_all(&deep).unwrap();
+                    std::fs::write(deep.join("x"), "needle").unwrap();
+                },
+                "",
+                "needle",
+            );
+            assert_eq!(found.matches.len(), usize::from(found_it), "{depth}");
+            assert_eq!(found.incomplete, !found_it, "{depth}");
+        }
     }
 }

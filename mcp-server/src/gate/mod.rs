@@ -20,7 +20,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bailiwick_datalog::strict_json;
+use bailiwick_datalog::{Chain, strict_json, token_text};
 use bailiwick_verifier::{
     Clock, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
 };
@@ -31,8 +31,9 @@ use serde_json::{Map, Value};
 use crate::{
     arguments::ArgumentError,
     catalogue::Catalogue,
-    decision::{Decided, Denial, Disposition, Refused, disposition_of_call},
+    decision::{Decided, Denial, Disposition, Refused, disposition_of_call, proves_origin},
     issuer::trust::TrustStore,
+    record::Recorder,
     surface::Surface,
 };
 
@@ -52,6 +53,7 @@ pub(crate) struct Gate {
     pub(crate) trust: Arc<TrustStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// What the gate found, for the handlers behind it.
@@ -95,9 +97,9 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         headers::check_source(&parts.headers, &parts.uri, &self.surface)
             .map_err(Refusal::Headers)?;
-        let token = read_token(&parts.headers)?;
+        let token = PresentedToken::read(&parts.headers)?;
         let now = self.clock.now();
-        let caller = self.verify(&token, now)?;
+        let caller = self.verify(&token, now).await?;
         if parts.method != Method::POST {
             return Err(Refusal::NotPost);
         }
@@ -125,11 +127,24 @@ impl Gate {
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 
-    fn verify(&self, token: &UnverifiedToken, now: Now) -> Result<VerifiedToken, Refusal> {
+    async fn verify(&self, token: &PresentedToken, now: Now) -> Result<VerifiedToken, Refusal> {
         if self.trust.current().is_none() {
             return Err(Refusal::NotReady);
         }
-        self.verifier.verify(token, now).map_err(Refusal::Denied)
+        let denied = match self.verifier.verify(&token.token, now) {
+            Ok(verified) => return Ok(verified),
+            Err(denied) => denied,
+        };
+        if let Some(chain) = token.chain().filter(|_| proves_origin(&denied)) {
+            let recorded = self
+                .recorder
+                .token_refused(&chain, denied.code(), now.utc)
+                .await;
+            if recorded.is_err() {
+                tracing::error!(code = denied.code(), "a refusal could not be recorded");
+            }
+        }
+        Err(Refusal::Denied(denied))
     }
 
     /// The proof of possession, with the request as the gateway knows it: what the client's
@@ -186,10 +201,30 @@ impl Gate {
     }
 }
 
-fn read_token(headers: &HeaderMap) -> Result<UnverifiedToken, Refusal> {
-    let header = headers::authorization(headers).map_err(Refusal::Headers)?;
-    let header = header.ok_or(Refusal::NoCredentials)?;
-    UnverifiedToken::from_authorization_header(header).map_err(Refusal::Denied)
+/// The token of one request, not yet verified.
+struct PresentedToken {
+    token: UnverifiedToken,
+    text: String,
+}
+
+impl PresentedToken {
+    /// Takes the token out of the one `Authorization` header.
+    fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let header = headers::authorization(headers).map_err(Refusal::Headers)?;
+        let header = header.ok_or(Refusal::NoCredentials)?;
+        let token = UnverifiedToken::from_authorization_header(header).map_err(Refusal::Denied)?;
+        let text = std::str::from_utf8(header)
+            .ok()
+            .and_then(|header| header.split_once(' '));
+        let text = text.map(|(_, text)| text.to_owned()).unwrap_or_default();
+        Ok(Self { token, text })
+    }
+
+    /// What the token says of itself. To be believed only where a signature was checked.
+    fn chain(&self) -> Option<Chain> {
+        let bytes = token_text::decode(&self.text).ok()?;
+        Chain::decode_unverified(&bytes).ok()
+    }
 }
 
 async fn read_message(headers: &HeaderMap, body: Body) -> Result<Message, Refusal> {

@@ -9,6 +9,7 @@ use bailiwick_verifier::{
     Clock, Verifier, revocation::SledRevocations, signed::SignedDocument, trust::KeySetDocument,
 };
 use thiserror::Error;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -84,15 +85,15 @@ impl Refresher {
         keys
     }
 
-    /// Runs until cancelled. Says when refreshing starts to fail and when it recovers, not each
+    /// Refreshes `shared` until cancelled, locking it for one round at a time. Says when refreshing starts to fail and when it recovers, not each
     /// time.
-    pub(crate) async fn run(&mut self, stop: CancellationToken) {
+    pub(crate) async fn run(shared: Arc<Mutex<Self>>, stop: CancellationToken) {
         let mut failing = false;
         let mut round = 0_u32;
         loop {
             let result = tokio::select! {
                 () = stop.cancelled() => return,
-                result = self.round(round) => result,
+                result = async { shared.lock().await.round(round).await } => result,
             };
             match result {
                 Err(error) if !failing => {

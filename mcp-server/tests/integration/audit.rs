@@ -1,9 +1,10 @@
 //! What stays on record of a call, and what the issuer is told.
 
+use bailiwick_datalog::Access;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{GATEWAY_TOKEN, TestGateway};
+use crate::harness::{GATEWAY_TOKEN, TestGateway, TokenSpec, grant, request};
 
 #[tokio::test]
 async fn each_decision_and_outcome_is_on_a_whole_record() {
@@ -140,4 +141,60 @@ async fn the_issuer_is_told_with_the_gateways_own_credentials() {
     denied["code"] = json!("tool_not_granted");
     assert_eq!(reports, [report("files.read_file", "read"), denied]);
     assert_eq!(credentials, [format!("Bearer {GATEWAY_TOKEN}")]);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_on_the_record_if_the_issuer_minted_it() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.reading_token();
+    gateway.issuer.revoke("ses-1");
+    gateway.refresh().await;
+    let reply = gateway.send(&token, &request("tools/list")).await;
+    assert_eq!(reply.code(), (401, "revoked".to_owned()));
+    let forged = TokenSpec {
+        key: biscuit_auth::KeyPair::from(
+            &biscuit_auth::PrivateKey::from_bytes(&[9; 32], biscuit_auth::Algorithm::Ed25519)
+                .unwrap(),
+        ),
+        ..TokenSpec::reading(&gateway.audience())
+    };
+    let reply = gateway.send(&forged.mint(), &request("tools/list")).await;
+    assert_eq!(reply.code(), (401, "bad_signature".to_owned()));
+    let record = gateway.audit();
+    assert_eq!(record.len(), 1, "{record:?}");
+    assert_eq!(record[0]["event"], "token_refused");
+    assert_eq!(record[0]["fields"]["session"], "ses-1");
+    assert_eq!(record[0]["fields"]["code"], "revoked");
+}
+
+/// `/dev/full` takes no byte, like a full disk.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_cannot_be_recorded_does_not_happen() {
+    let mut gateway = TestGateway::start().await;
+    let grants = [grant("files.delete_file", Access::Destructive, "files")];
+    let token = TokenSpec::granting(&gateway.audience(), grants).mint();
+    let arguments = json!({"path": "reports/q3.md"});
+    gateway.stop().await;
+    let record = gateway.data.join("audit/gateway.jsonl");
+    std::fs::remove_file(&record).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &record).unwrap();
+    gateway.restart().await;
+    gateway.refresh().await;
+    for _ in 0..2 {
+        let reply = gateway
+            .call(&token, "files.delete_file", arguments.clone())
+            .await;
+        assert_eq!(reply.tool_error_code(), "audit_unavailable");
+        assert!(gateway.files.join("reports/q3.md").exists());
+    }
+    gateway.stop().await;
+    std::fs::remove_file(&record).unwrap();
+    gateway.restart().await;
+    gateway.refresh().await;
+    gateway
+        .call(&token, "files.delete_file", arguments)
+        .await
+        .tool_text();
+    assert!(!gateway.files.join("reports/q3.md").exists());
 }

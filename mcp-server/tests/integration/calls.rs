@@ -195,6 +195,12 @@ async fn paths_with_a_second_reading_are_granted_to_nobody() {
                 "{tool} {path:?}"
             );
             assert!(reply.denial().get("request_access").is_none(), "{path:?}");
+            let explanation = reply.denial()["explanation"].as_str().unwrap().to_owned();
+            assert!(
+                explanation.starts_with("argument `path` is not a plain path"),
+                "{path:?}"
+            );
+            assert!(!explanation.contains('\u{202e}'), "{path:?}");
         }
     }
 }

@@ -108,7 +108,9 @@ impl TestGateway {
     /// Stops the gateway and opens it again on the same directory, with a clock that starts anew
     /// as it does in a new process.
     pub(crate) async fn restart(&mut self) {
-        self.stop().await;
+        if self.running.is_some() {
+            self.stop().await;
+        }
         self.clock = Arc::new(ManualClock::new(START));
         self.run();
     }
