@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    attenuate, call, check, gateway, inspect, issuer, keys, request, revoke, sessions, tools, up,
+    attenuate, audit, call, check, gateway, inspect, issuer, keys, request, revoke, sessions,
+    tools, up,
 };
 use crate::exit::Failure;
 
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Revoke(revoke::RevokeArgs),
     /// Show the issuer's key set, verified
     Keys(keys::KeysArgs),
+    /// Check the record of what happened
+    Audit(audit::AuditArgs),
     /// Decide calls offline, one JSON case per line on stdin
     Check(check::CheckArgs),
 }

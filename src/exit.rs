@@ -96,6 +96,16 @@ impl Failure {
         }
     }
 
+    /// The same failure with its sentence and advice rewritten.
+    pub(crate) fn with_texts(&self, rewrite: impl Fn(&str) -> String) -> Self {
+        Self {
+            exit: self.exit,
+            code: Cow::Owned(rewrite(&self.code)),
+            message: rewrite(&self.message),
+            hint: self.hint.as_deref().map(rewrite),
+        }
+    }
+
     /// The exit code the process ends with.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

@@ -18,6 +18,7 @@ mod files;
 mod hosting;
 mod http;
 mod invocation;
+mod lines;
 mod mcp_client;
 mod narrow;
 mod operator;
@@ -36,7 +37,7 @@ use clap::Parser as _;
 
 use crate::cli::Cli;
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{OUTPUT_CLOSED, Output};
 
 fn main() -> ExitCode {
     match Cli::try_parse() {
@@ -51,7 +52,10 @@ fn run(cli: Cli) -> Exit {
     http::install_crypto_provider();
     let ended = telemetry::start(filter).and_then(|()| commands::run(cli.command, output));
     ended.unwrap_or_else(|failure| {
-        output.failure(&failure);
+        // Whoever closed the pipe, such as `head`, knows.
+        if failure.code() != OUTPUT_CLOSED {
+            output.failure(&failure);
+        }
         failure.exit()
     })
 }

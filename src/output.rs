@@ -4,12 +4,16 @@
 //! failure included; people get the same facts as text. Nothing in this module
 //! decides what is said, only where and how.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
+use bailiwick_datalog::name::is_control_or_format;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::exit::Failure;
+
+/// The code of the failure that nobody reads stdout any more.
+pub(crate) const OUTPUT_CLOSED: &str = "output_closed";
 
 /// Something a command has to say.
 pub(crate) trait Event: Serialize {
@@ -57,12 +61,19 @@ impl Output {
             self.note(&text);
             return Ok(());
         }
+        if io::stdout().is_terminal() {
+            return self.line(&harmless(&text));
+        }
         self.line(&text)
     }
 
     /// Writes text for people to stderr; with `--json` too, since that stream
     /// is never parsed. A closed stderr is no reason to stop.
     pub(crate) fn note(self, text: &str) {
+        self.to_stderr(&harmless(text));
+    }
+
+    fn to_stderr(self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "{text}");
     }
@@ -74,7 +85,7 @@ impl Output {
             let _ = self.line(&failure_line(failure));
             return;
         }
-        self.note(render_failure(failure).trim_end());
+        self.to_stderr(render_failure(failure).trim_end());
     }
 
     fn line(self, text: &str) -> Result<(), Failure> {
@@ -83,7 +94,7 @@ impl Output {
             .and_then(|()| stdout.flush())
             .map_err(|error| {
                 Failure::new(
-                    "output_closed",
+                    OUTPUT_CLOSED,
                     format!("cannot write to standard output: {error}"),
                 )
             })
@@ -115,8 +126,24 @@ fn failure_line(failure: &Failure) -> String {
     .to_string()
 }
 
+/// Text from servers, agents and files, made harmless to a terminal: what
+/// would move its cursor, colour or reorder its text is shown escaped.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        let layout = matches!(character, '\n' | '\t');
+        if is_control_or_format(character) && !layout {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Lines are not wrapped: a hint often holds a command to copy.
 fn render_failure(failure: &Failure) -> String {
+    let failure = &failure.with_texts(harmless);
     let handler = miette::MietteHandlerOpts::new()
         .wrap_lines(false)
         .break_words(false)
@@ -169,6 +196,17 @@ mod tests {
             failure_line(&failure),
             r#"{"event":"error","code":"unknown_tool","message":"no tool `x`","hint":"run `bailiwick tools`"}"#
         );
+    }
+
+    #[test]
+    fn text_from_elsewhere_cannot_drive_a_terminal() {
+        let failure = Failure::new("denied", "no\u{1b}[2J").hint("try\u{202e}again");
+        let text = render_failure(&failure);
+        assert!(
+            text.contains("no\\u{1b}[2J") && text.contains("try\\u{202e}again"),
+            "{text}"
+        );
+        assert_eq!(harmless("a\tb\nc \u{fc}"), "a\tb\nc \u{fc}");
     }
 
     #[test]

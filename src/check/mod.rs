@@ -8,7 +8,7 @@
 mod case;
 mod decide;
 
-use std::io::{self, BufRead, Read as _, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bailiwick_verifier::holder::ProofVerifier;
@@ -16,6 +16,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use case::{Line, read_line};
+
+use crate::lines::{LineLength, next_line};
 
 /// The longest line that is read. A call body of a gateway may have as much.
 pub(crate) const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
@@ -80,12 +82,13 @@ pub(crate) fn stream<R: io::Read>(
     let mut line = Vec::new();
     let mut number: u64 = 0;
     let proofs = Arc::new(ProofVerifier::default());
-    while let Some(fits) = next_line(&mut cases, &mut line)? {
+    while let Some(length) = next_line(&mut cases, &mut line, MAX_LINE_BYTES)? {
         number = number.saturating_add(1);
-        let outcome = if fits {
-            read_line(&line)
-        } else {
-            Line::NotACase(format!("it is longer than {MAX_LINE_BYTES} bytes"))
+        let outcome = match length {
+            LineLength::Fits => read_line(&line),
+            LineLength::TooLong => {
+                Line::NotACase(format!("it is longer than {MAX_LINE_BYTES} bytes"))
+            }
         };
         match outcome {
             Line::Blank => {}
@@ -103,46 +106,6 @@ pub(crate) fn stream<R: io::Read>(
 fn write_decision(to: &mut impl Write, decision: &Decision) -> io::Result<()> {
     serde_json::to_writer(&mut *to, decision)?;
     to.write_all(b"\n")
-}
-
-/// Reads the next line into `line`, without its break. `None` at the end;
-/// `Some(false)` for a line over the limit, which is passed over unread.
-fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
-    line.clear();
-    let limit = u64::try_from(MAX_LINE_BYTES)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    if from.by_ref().take(limit).read_until(b'\n', line)? == 0 {
-        return Ok(None);
-    }
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        return Ok(Some(true));
-    }
-    if line.len() <= MAX_LINE_BYTES {
-        return Ok(Some(true));
-    }
-    skip_line(from)?;
-    // The buffer grew to the limit; the next lines are likely to be short.
-    *line = Vec::new();
-    Ok(Some(false))
-}
-
-fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let waiting = from.fill_buf()?;
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let (length, found) = match waiting.iter().position(|byte| *byte == b'\n') {
-            Some(position) => (position.saturating_add(1), true),
-            None => (waiting.len(), false),
-        };
-        from.consume(length);
-        if found {
-            return Ok(());
-        }
-    }
 }
 
 #[cfg(test)]

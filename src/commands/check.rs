@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::check;
 use crate::exit::{Exit, Failure};
+use crate::output::OUTPUT_CLOSED;
 
 /// Decide calls offline, one JSON case per line on stdin
 #[derive(Debug, Args)]
@@ -28,7 +29,12 @@ pub(crate) struct CheckArgs {
 /// Answers until the input ends.
 pub(crate) fn run(_args: &CheckArgs) -> Result<Exit, Failure> {
     let decisions = io::BufWriter::new(io::stdout().lock());
-    check::stream(io::stdin().lock(), decisions, io::stderr().lock())
-        .map_err(|error| Failure::new("stream_broken", format!("the batch broke off: {error}")))?;
+    check::stream(io::stdin().lock(), decisions, io::stderr().lock()).map_err(|error| {
+        let code = match error.kind() {
+            io::ErrorKind::BrokenPipe => OUTPUT_CLOSED,
+            _ => "stream_broken",
+        };
+        Failure::new(code, format!("the batch broke off: {error}"))
+    })?;
     Ok(Exit::Done)
 }

@@ -102,6 +102,7 @@ pub(crate) async fn run(args: GatewayArgs, output: Output) -> Result<Exit, Failu
             issuer: hosting::shown(&args.issuer),
             audience: gateway.audience().as_str(),
             data_dir: data.path(),
+            typed_data_dir: &args.data_dir,
         })
     };
     servers.run_once(ready).await.map(|()| Exit::Done)
@@ -172,6 +173,8 @@ struct Ready<'a> {
     issuer: &'a str,
     audience: &'a str,
     data_dir: &'a Path,
+    #[serde(skip)]
+    typed_data_dir: &'a Path,
 }
 
 impl Event for Ready<'_> {
@@ -186,7 +189,7 @@ impl Event for Ready<'_> {
             self.gateway,
             self.issuer,
             self.audience,
-            self.data_dir.display()
+            self.typed_data_dir.display()
         )
     }
 }

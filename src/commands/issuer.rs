@@ -74,6 +74,7 @@ pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failur
             gateway: hosting::shown(&args.gateway_url),
             sign_in: issuer.sign_in_link(),
             data_dir: data.path(),
+            typed_data_dir: &args.data_dir,
             trust_anchor: issuer.trust_anchor().to_string(),
         })
     };
@@ -119,6 +120,8 @@ struct Ready<'a> {
     gateway: &'a str,
     sign_in: Option<String>,
     data_dir: &'a Path,
+    #[serde(skip)]
+    typed_data_dir: &'a Path,
     trust_anchor: String,
 }
 
@@ -138,7 +141,7 @@ impl Event for Ready<'_> {
             self.issuer,
             self.gateway,
             self.trust_anchor,
-            self.data_dir.display()
+            self.typed_data_dir.display()
         )
     }
 }

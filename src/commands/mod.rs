@@ -2,6 +2,7 @@
 //! the libraries, and what it says.
 
 pub(crate) mod attenuate;
+pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod check;
 pub(crate) mod gateway;
@@ -26,6 +27,7 @@ use crate::output::Output;
 pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
     match command {
         Command::Attenuate(args) => attenuate::run(&args, output),
+        Command::Audit(args) => audit::run(&args, output),
         Command::Check(args) => check::run(&args),
         Command::Up(args) => server(up::run(args, output)),
         Command::Issuer(args) => server(issuer::run(args, output)),

@@ -94,6 +94,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
             gateway: hosting::shown(&gateway_url),
             sign_in: issuer.sign_in_link(),
             data_dir: data.path(),
+            typed_data_dir: &args.data_dir,
             trust_anchor: issuer.trust_anchor().to_string(),
         })
     };
@@ -128,6 +129,8 @@ struct Ready<'a> {
     gateway: &'a str,
     sign_in: Option<String>,
     data_dir: &'a Path,
+    #[serde(skip)]
+    typed_data_dir: &'a Path,
     trust_anchor: String,
 }
 
@@ -148,7 +151,7 @@ impl Event for Ready<'_> {
              Then, in another terminal:\n  {}\n  {}\n  {}\n",
             self.issuer,
             self.gateway,
-            self.data_dir.display(),
+            self.typed_data_dir.display(),
             self.request_command(),
             self.call_command(),
             CommandLine::new("inspect"),
