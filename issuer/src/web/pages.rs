@@ -8,7 +8,8 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use bailiwick_datalog::{Access, Timestamp};
+use bailiwick_datalog::{Access, Caveat, Timestamp};
+use serde_json::{Map, Value};
 
 use super::failure::{Failure, Fault};
 use crate::{
@@ -20,6 +21,8 @@ use crate::{
 
 /// Longest excerpt of a task in a list, in characters.
 const EXCERPT_CHARS: usize = 160;
+/// `in_words` cuts each text after 200 characters; a limit shorter than this was not cut.
+const MAX_UNCUT_CHARS: usize = 200;
 
 /// A page body.
 pub(crate) fn html(text: String) -> impl IntoResponse {
@@ -164,7 +167,15 @@ pub(crate) struct ToolView {
     pub(crate) description: String,
     pub(crate) risk: RiskView,
     pub(crate) resources: Vec<String>,
-    pub(crate) limits: Vec<String>,
+    pub(crate) limits: Vec<LimitView>,
+}
+
+/// A limit on the arguments of a tool.
+#[derive(Debug)]
+pub(crate) struct LimitView {
+    pub(crate) words: String,
+    /// The limit in full where the words may have been cut.
+    pub(crate) full: Option<String>,
 }
 
 /// How much harm a tool can do, in a word, a sentence and a style.
@@ -296,10 +307,27 @@ impl ToolView {
             description: String::new(),
             risk: RiskView::of(scope.access),
             resources: scope.resources.iter().map(ToString::to_string).collect(),
-            limits: limits
-                .iter()
-                .map(|limit| visible_line(&limit.in_words()))
-                .collect(),
+            limits: limits.iter().map(LimitView::of).collect(),
+        }
+    }
+}
+
+impl LimitView {
+    fn of(limit: &Caveat) -> Self {
+        let full = match limit {
+            Caveat::Argument(argument) => {
+                let mut object = Map::new();
+                object.insert(argument.name.clone(), argument.rule_to_json());
+                Some(Value::Object(object).to_string())
+            }
+            // Its names are those of the limits beside it.
+            _ => None,
+        };
+        Self {
+            words: visible_line(&limit.in_words()),
+            full: full
+                .map(|text| visible_line(&text))
+                .filter(|text| text.chars().count() > MAX_UNCUT_CHARS),
         }
     }
 }

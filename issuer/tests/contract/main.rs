@@ -1,0 +1,25 @@
+//! The issuer's HTTP surface, read as a contract.
+//!
+//! Every test talks to the router as a browser, an agent or a gateway would, with a clock
+//! that moves only when told to.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    reason = "a test stops at the first surprise"
+)]
+
+mod approval;
+mod bad_input;
+mod concurrency;
+mod device_flow;
+mod failing_store;
+mod feeds;
+mod harness;
+mod hostile_text;
+mod sessions;
+mod sign_in;
