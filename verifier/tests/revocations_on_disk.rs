@@ -155,6 +155,22 @@ fn a_restart_keeps_what_is_revoked_and_clears_nothing() {
 }
 
 #[test]
+fn the_same_list_signed_again_later_refreshes_after_a_restart() {
+    let dir = stored();
+    let list = open(dir.path());
+    let again = Snapshot::new(
+        5,
+        Timestamp::from_unix(1_769_860_800),
+        [id(2).prefix()],
+        ["gone".to_owned()],
+    )
+    .sign(&key(1))
+    .unwrap();
+    assert_eq!(apply(&list, &again), Applied::Refreshed { seq: 5 });
+    assert_eq!(check(&list, 3), RevocationStatus::Clear);
+}
+
+#[test]
 fn a_newer_list_drops_what_it_no_longer_names() {
     let dir = stored();
     let list = open(dir.path());

@@ -52,7 +52,8 @@ pub enum SnapshotRefused {
     },
 }
 
-/// Which snapshot is held: its sequence number and the SHA-256 of its signed payload.
+/// Which list is held: its sequence number, and a digest of what it names. The issuer may sign
+/// one list more than once, at different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) seq: u64,
@@ -77,7 +78,7 @@ impl VerifiedSnapshot {
             serde_json::from_slice(payload).map_err(|_| SnapshotRefused::Malformed)?;
         let version = Version {
             seq: snapshot.seq(),
-            digest: Sha256::digest(payload).into(),
+            digest: digest(snapshot.ids(), snapshot.sessions()),
         };
         Ok(Self { snapshot, version })
     }
@@ -100,6 +101,21 @@ impl Version {
         }
         Ok(false)
     }
+}
+
+/// SHA-256 over the ids and sessions of a list, each in ascending order.
+pub(super) fn digest(ids: &[[u8; 16]], sessions: &[String]) -> [u8; 32] {
+    // A length is a `usize`, which never has more than 64 bits.
+    let length = |count: usize| u64::try_from(count).unwrap_or(u64::MAX).to_be_bytes();
+    let mut hasher = Sha256::new_with_prefix(length(ids.len()));
+    for id in ids {
+        hasher.update(id);
+    }
+    for session in sessions {
+        hasher.update(length(session.len()));
+        hasher.update(session);
+    }
+    hasher.finalize().into()
 }
 
 /// What is revoked.

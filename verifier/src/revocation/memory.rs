@@ -241,6 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn the_same_list_signed_again_later_refreshes() {
+        let list = MemoryRevocations::new(MAX);
+        let at = |unix| {
+            Snapshot::new(1, Timestamp::from_unix(unix), [id(2).prefix()], [])
+                .sign(&key(1))
+                .unwrap()
+        };
+        list.apply(&at(1), &keys(), START).unwrap();
+        assert_eq!(
+            list.apply(&at(2), &keys(), START + MAX),
+            Ok(Applied::Refreshed { seq: 1 })
+        );
+        assert_eq!(list.age(START + MAX), Some(Duration::ZERO));
+    }
+
+    #[test]
     fn a_fetch_that_ends_late_does_not_make_the_list_older() {
         let list = MemoryRevocations::new(MAX);
         list.apply(&snapshot(1, &[], &[]), &keys(), START).unwrap();
@@ -271,11 +287,20 @@ mod tests {
     #[test]
     fn one_sequence_number_cannot_mean_two_lists() {
         let list = MemoryRevocations::new(MAX);
-        list.apply(&snapshot(2, &[2], &[]), &keys(), START).unwrap();
-        assert_eq!(
-            list.apply(&snapshot(2, &[], &[]), &keys(), START),
-            Err(SnapshotRefused::Conflict { seq: 2 })
-        );
+        list.apply(&snapshot(2, &[2], &["t"]), &keys(), START)
+            .unwrap();
+        for (ids, sessions) in [
+            (&[][..], &["t"][..]),
+            (&[2], &[]),
+            (&[2], &["u"]),
+            (&[2, 3], &["t"]),
+            (&[2], &["t", "u"]),
+        ] {
+            assert_eq!(
+                list.apply(&snapshot(2, ids, sessions), &keys(), START),
+                Err(SnapshotRefused::Conflict { seq: 2 })
+            );
+        }
         assert_eq!(check(&list, START), RevocationStatus::Revoked { block: 1 });
     }
 

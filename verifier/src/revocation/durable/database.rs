@@ -10,23 +10,21 @@ use std::{
     path::Path,
 };
 
-use sha2::{Digest, Sha256};
-
 use super::error::StoreError;
-use crate::revocation::list::{Entries, VerifiedSnapshot, Version};
+use crate::revocation::list::{self, Entries, VerifiedSnapshot, Version};
 
 /// Memory that sled may use for its pages; a list of the largest size fits.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Under this key: sequence number, digest of the snapshot, digest of all entries.
+/// Under this key: sequence number and digest of all entries.
 const STATE_KEY: &[u8] = &[0];
 /// First byte of the key of a revoked id's prefix.
 const ID_TAG: u8 = 1;
 /// First byte of the key of a revoked session.
 const SESSION_TAG: u8 = 2;
 
-/// Length of the value under [`STATE_KEY`]: 8 bytes, big endian, and two SHA-256.
-const STATE_BYTES: usize = 8 + 32 + 32;
+/// Length of the value under [`STATE_KEY`]: 8 bytes, big endian, and a SHA-256.
+const STATE_BYTES: usize = 8 + 32;
 
 /// An open database.
 pub(super) struct Database {
@@ -110,7 +108,7 @@ impl Database {
         for key in wanted.difference(&stored) {
             batch.insert(key.as_slice(), &[]);
         }
-        batch.insert(STATE_KEY, state_of(snapshot.version, &wanted));
+        batch.insert(STATE_KEY, state_of(snapshot.version));
         self.db.apply_batch(batch)?;
         self.db.flush()?;
         Ok(())
@@ -125,14 +123,10 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
-/// Reads a list back, if `state` vouches for exactly these `keys`.
+/// Reads a list back, if `state` vouches for exactly these `keys`, which come in ascending order.
 fn whole(state: &[u8], keys: &[sled::IVec]) -> Option<Content> {
     let state: &[u8; STATE_BYTES] = state.try_into().ok()?;
-    let (seq, digests) = state.split_first_chunk::<8>()?;
-    let (digest, entries_digest) = digests.split_first_chunk::<32>()?;
-    if entries_digest != digest_of(keys.iter().map(AsRef::as_ref)) {
-        return None;
-    }
+    let (seq, vouched) = state.split_first_chunk::<8>()?;
     let mut ids = Vec::new();
     let mut sessions = Vec::new();
     for key in keys {
@@ -142,23 +136,21 @@ fn whole(state: &[u8], keys: &[sled::IVec]) -> Option<Content> {
             _ => return None,
         }
     }
+    let digest = list::digest(&ids, &sessions);
+    if vouched != digest {
+        return None;
+    }
     Some(Content::Whole {
         entries: Entries::new(ids, sessions),
         version: Version {
             seq: u64::from_be_bytes(*seq),
-            digest: *digest,
+            digest,
         },
     })
 }
 
-fn state_of(version: Version, keys: &BTreeSet<Vec<u8>>) -> Vec<u8> {
-    let entries_digest = digest_of(keys.iter().map(Vec::as_slice));
-    [
-        version.seq.to_be_bytes().as_slice(),
-        &version.digest,
-        &entries_digest,
-    ]
-    .concat()
+fn state_of(version: Version) -> Vec<u8> {
+    [version.seq.to_be_bytes().as_slice(), &version.digest].concat()
 }
 
 fn keys_of(snapshot: &VerifiedSnapshot) -> BTreeSet<Vec<u8>> {
@@ -167,15 +159,4 @@ fn keys_of(snapshot: &VerifiedSnapshot) -> BTreeSet<Vec<u8>> {
     ids.map(|id| [&[ID_TAG], id.as_slice()].concat())
         .chain(sessions.map(|session| [&[SESSION_TAG], session.as_bytes()].concat()))
         .collect()
-}
-
-/// SHA-256 over the keys in ascending order, each preceded by its length.
-fn digest_of<'a>(keys: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for key in keys {
-        // A length is at most `usize`, which fits on every platform Rust supports.
-        hasher.update(u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hasher.update(key);
-    }
-    hasher.finalize().into()
 }
