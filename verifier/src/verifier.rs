@@ -213,6 +213,7 @@ impl Verifier {
         let Some(holder) = token.chain.holder() else {
             return Ok(());
         };
+        let proof = proof.ok_or(Denied::HolderProofMissing)?;
         let call_digest =
             canonical_call_digest(&call.tool, call.arguments.json()).ok_or_else(|| {
                 Denied::HolderProofInvalid {
@@ -225,7 +226,7 @@ impl Verifier {
             call_digest: &call_digest,
         };
         self.proofs
-            .verify(proof, &demand, now)
+            .verify(Some(proof), &demand, now)
             .map_err(|error| match error {
                 HolderError::Missing => Denied::HolderProofMissing,
                 HolderError::Invalid(problem) => Denied::HolderProofInvalid {

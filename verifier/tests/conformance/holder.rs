@@ -9,8 +9,8 @@ use biscuit_auth::{Biscuit, builder::BlockBuilder};
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    AUDIENCE, NOW, append, arguments, at, authority, call, call_on, code, key_pair, mint, verdict,
-    verifier,
+    AUDIENCE, NOW, append, arguments, at, authority, call, call_on, code, decide_call, key_pair,
+    mint, verdict, verifier,
 };
 
 const HOLDER: u8 = 50;
@@ -101,7 +101,7 @@ fn a_proof_for_other_arguments_is_refused() {
 fn arguments_without_one_canonical_text_cannot_be_proven() {
     let exact = json!({"n": 9_007_199_254_740_991_u64});
     let rounded = json!({"n": 9_007_199_254_740_992_u64});
-    for (arguments, expected) in [(exact, "allow"), (rounded, "holder_proof_invalid")] {
+    for (arguments, expected) in [(&exact, "allow"), (&rounded, "holder_proof_invalid")] {
         let arguments = arguments.as_object().unwrap();
         let token = bound();
         let digest = canonical_call_digest(&call().tool, arguments).unwrap_or([0; 32]);
@@ -121,6 +121,9 @@ fn arguments_without_one_canonical_text_cannot_be_proven() {
         );
         assert_eq!(code(&decision), expected);
     }
+    let unproven = call_on(&["files/reports/q3.md"], rounded.as_object().unwrap());
+    let decision = decide_call(&bound().to_vec().unwrap(), &unproven);
+    assert_eq!(code(&decision), "holder_proof_missing");
 }
 
 #[test]
