@@ -9,6 +9,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bailiwick_datalog::Timestamp;
@@ -32,6 +36,14 @@ const MAX_LINE_BYTES: u64 = 1_048_576;
 #[derive(Clone, Debug)]
 pub(crate) struct AuditLog {
     queue: mpsc::Sender<Job>,
+    failing: Arc<AtomicBool>,
+}
+
+/// A line that is durable, by its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Names the line for as long as the record lives.
+    pub(crate) hash: String,
 }
 
 /// The record could not be made durable; its effect must not happen.
@@ -66,7 +78,7 @@ struct Job {
     at: Timestamp,
     event: &'static str,
     fields: Value,
-    done: oneshot::Sender<Result<(), NotRecorded>>,
+    done: oneshot::Sender<Result<Recorded, NotRecorded>>,
 }
 
 impl AuditLog {
@@ -88,11 +100,13 @@ impl AuditLog {
             })?;
         }
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let failing = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&failing);
         std::thread::Builder::new()
             .name("gateway-audit".to_owned())
-            .spawn(move || writer.run(jobs))
+            .spawn(move || writer.run(jobs, &noted))
             .map_err(failed)?;
-        Ok(Self { queue })
+        Ok(Self { queue, failing })
     }
 
     /// Records one event and returns when it is durable.
@@ -104,7 +118,7 @@ impl AuditLog {
         at: Timestamp,
         event: &'static str,
         fields: Value,
-    ) -> Result<(), NotRecorded> {
+    ) -> Result<Recorded, NotRecorded> {
         let (done, recorded) = oneshot::channel();
         self.queue
             .send(Job {
@@ -116,6 +130,11 @@ impl AuditLog {
             .await
             .map_err(|_| NotRecorded)?;
         recorded.await.map_err(|_| NotRecorded)?
+    }
+
+    /// True while the last attempt to write failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 }
 
@@ -178,34 +197,35 @@ impl Writer {
         }
     }
 
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    fn run(mut self, mut jobs: mpsc::Receiver<Job>, failing: &AtomicBool) {
         let mut batch = Vec::new();
         while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             let result = self.append(&batch);
             if let Err(error) = &result {
                 tracing::error!(%error, "the audit record cannot be written");
             }
+            failing.store(result.is_err(), Ordering::Relaxed);
+            let mut hashes = result.unwrap_or_default().into_iter();
             for job in batch.drain(..) {
+                let recorded = hashes.next().map(|hash| Recorded { hash });
                 // A caller that no longer waits has nothing to refuse.
-                let _ = job.done.send(if result.is_ok() {
-                    Ok(())
-                } else {
-                    Err(NotRecorded)
-                });
+                let _ = job.done.send(recorded.ok_or(NotRecorded));
             }
         }
     }
 
-    /// Appends all records, or none.
-    fn append(&mut self, batch: &[Job]) -> io::Result<()> {
+    /// Appends all records and gives the hash of each line, or appends none.
+    fn append(&mut self, batch: &[Job]) -> io::Result<Vec<String>> {
         let mut chain = self.chain.clone();
         let mut text = String::new();
+        let mut hashes = Vec::with_capacity(batch.len());
         for job in batch {
             let line = chain
                 .append(job.at, job.event, job.fields.clone())
                 .map_err(io::Error::other)?;
             text.push_str(&line);
             text.push('\n');
+            hashes.push(chain.hash().to_owned());
         }
         // Also takes off whatever an earlier failure left behind.
         self.truncate_to(self.length)?;
@@ -215,7 +235,7 @@ impl Writer {
         self.length = self
             .length
             .saturating_add(u64::try_from(text.len()).map_err(io::Error::other)?);
-        Ok(())
+        Ok(hashes)
     }
 
     fn truncate_to(&mut self, length: u64) -> io::Result<()> {
@@ -237,7 +257,7 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-    async fn record(log: &AuditLog, n: u64) -> Result<(), NotRecorded> {
+    async fn record(log: &AuditLog, n: u64) -> Result<Recorded, NotRecorded> {
         log.record(AT, "test", json!({ "n": n })).await
     }
 

@@ -79,15 +79,18 @@ impl PreparedCall {
     /// operation goes on only with the permit for it.
     ///
     /// # Errors
-    /// The verifier's [`Denied`].
+    /// The verifier's [`Denied`], and the call it denied.
     pub(crate) fn authorize(
         self,
         verifier: &Verifier,
         token: &VerifiedToken,
         proof: Option<&HolderProof>,
         now: Now,
-    ) -> Result<PermittedCall, Denied> {
-        let permit = verifier.authorize_verified(token, &self.call, proof, now)?;
+    ) -> Result<PermittedCall, Box<(Denied, Self)>> {
+        let permit = match verifier.authorize_verified(token, &self.call, proof, now) {
+            Ok(permit) => permit,
+            Err(denied) => return Err(Box::new((denied, self))),
+        };
         Ok(PermittedCall {
             permit,
             operation: self.operation,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arguments::ArgumentError,
-    call::{PermittedCall, digest},
+    call::{PermittedCall, PreparedCall, digest},
     catalogue::Tool,
     surface::Surface,
 };
@@ -159,18 +159,14 @@ impl Refused {
     }
 
     /// A call that the verifier denied.
-    pub(crate) fn by_verifier(
-        call: &Call,
-        denied: &Denied,
-        arguments_digest: [u8; 32],
-        at: Timestamp,
-    ) -> Self {
+    pub(crate) fn by_verifier(prepared: &PreparedCall, denied: &Denied, at: Timestamp) -> Self {
+        let call = prepared.call();
         Self {
             tool: call.tool.to_string(),
             access: Some(call.access),
             resources: call.resources.clone(),
             code: denied.code(),
-            arguments_digest,
+            arguments_digest: *prepared.arguments_digest(),
             at,
         }
     }
@@ -195,25 +191,11 @@ impl Denial {
         caller: &VerifiedToken,
         surface: &Surface,
     ) -> Self {
-        let resources: Vec<String> = call.resources.iter().map(ToString::to_string).collect();
-        let request = json!({
-            "authorization_details": [{
-                "type": "mcp_tools",
-                "locations": [surface.audience],
-                "task": caller.chain().authority().task,
-                "duration": SUGGESTED_DURATION,
-                "tools": [{
-                    "name": call.tool,
-                    "access": call.access,
-                    "resources": resources,
-                }],
-            }],
-        });
         Self {
             code: denied.code(),
             explanation: denied.explanation(),
             tool: call.tool.to_string(),
-            request_access: Some(request),
+            request_access: may_be_asked_for(denied).then(|| request_for(call, caller, surface)),
         }
     }
 
@@ -242,4 +224,32 @@ impl Denial {
         }
         members
     }
+}
+
+/// Would a new approval help?
+fn may_be_asked_for(denied: &Denied) -> bool {
+    matches!(
+        denied,
+        Denied::ToolNotGranted { .. }
+            | Denied::ResourceNotGranted { .. }
+            | Denied::CaveatFailed { .. }
+    )
+}
+
+/// The request for access (RFC 9396) that, approved as it stands, allows `call`.
+fn request_for(call: &Call, caller: &VerifiedToken, surface: &Surface) -> Value {
+    let resources: Vec<String> = call.resources.iter().map(ToString::to_string).collect();
+    json!({
+        "authorization_details": [{
+            "type": "mcp_tools",
+            "locations": [surface.audience],
+            "task": caller.chain().authority().task,
+            "duration": SUGGESTED_DURATION,
+            "tools": [{
+                "name": call.tool,
+                "access": call.access,
+                "resources": resources,
+            }],
+        }],
+    })
 }

@@ -251,7 +251,8 @@ async fn healthz() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Ready means: a call could be allowed now. Keys are known and the revocation list is fresh.
+/// Ready means: a call could be allowed now. Keys are known, the revocation list is fresh, and
+/// the audit record took the last line.
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let age = shared.revocations.age(shared.clock.now().monotonic);
     let fresh = age.is_some_and(|age| age <= shared.revocations.max_staleness());
@@ -267,6 +268,13 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
             StatusCode::SERVICE_UNAVAILABLE,
             "revocation_stale",
             "there is no fresh revocation list",
+        );
+    }
+    if shared.server.recorder.is_failing() {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "audit_unavailable",
+            "the audit record cannot be written",
         );
     }
     Json(json!({ "status": "ready" })).into_response()

@@ -29,7 +29,6 @@ mod gateway;
 mod handler;
 mod issuer;
 mod record;
-mod serve;
 mod surface;
 
 pub use self::{
@@ -38,6 +37,5 @@ pub use self::{
     config::{GatewayConfig, OpenError},
     gateway::Gateway,
     issuer::{fetch::FetchError, refresh::RefreshError, trust::TrustStoreError},
-    serve::serve,
     surface::SurfaceError,
 };

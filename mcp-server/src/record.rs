@@ -91,6 +91,12 @@ impl Recorder {
         self.audit
             .record(at, TOKEN_REFUSED, Value::Object(fields))
             .await
+            .map(drop)
+    }
+
+    /// True while the last attempt to write the audit record failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.audit.is_failing()
     }
 
     /// What the outcome of a call will refer to.
@@ -118,7 +124,7 @@ impl Recorder {
             fields.insert("outcome".to_owned(), json!(outcome));
             fields.insert("code".to_owned(), json!(failure));
         }
-        self.audit.record(at, ENDED, fields).await
+        self.audit.record(at, ENDED, fields).await.map(drop)
     }
 
     async fn decided(
@@ -146,7 +152,8 @@ impl Recorder {
             ("grants", json!(line.grants)),
         ];
         fields.extend(particulars.map(|(name, value)| (name.to_owned(), value)));
-        self.audit
+        let recorded = self
+            .audit
             .record(at, DECIDED, Value::Object(fields))
             .await?;
         tracing::info!(
@@ -156,6 +163,7 @@ impl Recorder {
             "call decided"
         );
         self.reporter.offer(CallReport {
+            id: recorded.hash,
             session: caller.session().to_string(),
             agent: caller.agent().to_string(),
             delegates: caller.chain().delegates().map(str::to_owned).collect(),

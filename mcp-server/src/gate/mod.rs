@@ -22,7 +22,7 @@ use axum::{
 };
 use bailiwick_datalog::{Chain, strict_json, token_text};
 use bailiwick_verifier::{
-    Clock, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
+    Clock, Denied, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
 };
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -45,6 +45,10 @@ pub(crate) const MAX_BODY_BYTES: usize = 4 * 1_048_576;
 
 /// Longest wait for a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Most values, counted at every level, in one body. A parsed value takes many times the memory
+/// of its text, and this bounds it.
+const MAX_VALUES: usize = 65_536;
 
 /// What the gate needs to decide.
 pub(crate) struct Gate {
@@ -109,7 +113,17 @@ impl Gate {
         let call = match &message {
             Message::Call {
                 tool, arguments, ..
-            } => Some(self.decide(&caller, proof.as_ref(), tool, arguments, now)?),
+            } => {
+                // Read again: the body may have taken longer than the token was good for.
+                let now = self.clock.now();
+                match self.decide(&caller, proof.as_ref(), tool, arguments, now) {
+                    Ok(decided) => Some(CallSlot::new(decided)),
+                    Err(denied) => {
+                        self.record_refusal(caller.chain(), &denied, now).await;
+                        return Err(Refusal::Denied(denied));
+                    }
+                }
+            }
             Message::Request { .. } | Message::Notification { .. } => None,
         };
         let body = serde_json::to_vec(&message.to_json()).map_err(|_| Refusal::Internal)?;
@@ -122,7 +136,7 @@ impl Gate {
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         parts.extensions.insert(Admitted {
             caller: Arc::new(caller),
-            call: call.map(CallSlot::new),
+            call,
         });
         Ok(Request::from_parts(parts, Body::from(body)))
     }
@@ -136,13 +150,7 @@ impl Gate {
             Err(denied) => denied,
         };
         if let Some(chain) = token.chain().filter(|_| proves_origin(&denied)) {
-            let recorded = self
-                .recorder
-                .token_refused(&chain, denied.code(), now.utc)
-                .await;
-            if recorded.is_err() {
-                tracing::error!(code = denied.code(), "a refusal could not be recorded");
-            }
+            self.record_refusal(&chain, &denied, now).await;
         }
         Err(Refusal::Denied(denied))
     }
@@ -166,7 +174,7 @@ impl Gate {
         name: &str,
         arguments: &Map<String, Value>,
         now: Now,
-    ) -> Result<Decided, Refusal> {
+    ) -> Result<Decided, Denied> {
         let Some(tool) = self.catalogue.find(name) else {
             return Ok(Decided::UnknownTool(Refused::unknown_tool(
                 name, arguments, now.utc,
@@ -185,18 +193,29 @@ impl Gate {
                 return Ok(Decided::BadArguments(refused, error));
             }
         };
-        let call = prepared.call().clone();
-        let digest = *prepared.arguments_digest();
-        match prepared.authorize(&self.verifier, caller, proof, now) {
-            Ok(permitted) => Ok(Decided::Permitted(Box::new(permitted), now.utc)),
-            Err(denied) => match disposition_of_call(&denied) {
-                Disposition::Right => {
-                    let denial = Denial::missing_right(&denied, &call, caller, &self.surface);
-                    let refused = Refused::by_verifier(&call, &denied, digest, now.utc);
-                    Ok(Decided::Denied(refused, denial))
-                }
-                Disposition::Token | Disposition::Unavailable => Err(Refusal::Denied(denied)),
-            },
+        let (denied, prepared) = match prepared.authorize(&self.verifier, caller, proof, now) {
+            Ok(permitted) => return Ok(Decided::Permitted(Box::new(permitted), now.utc)),
+            Err(denied) => *denied,
+        };
+        match disposition_of_call(&denied) {
+            Disposition::Right => {
+                let denial = Denial::missing_right(&denied, prepared.call(), caller, &self.surface);
+                let refused = Refused::by_verifier(&prepared, &denied, now.utc);
+                Ok(Decided::Denied(refused, denial))
+            }
+            Disposition::Token | Disposition::Unavailable => Err(denied),
+        }
+    }
+
+    /// Puts the refusal of a token that the issuer minted on the record. It is refused in any
+    /// case: there is no effect that could be held back.
+    async fn record_refusal(&self, chain: &Chain, denied: &Denied, now: Now) {
+        let recorded = self
+            .recorder
+            .token_refused(chain, denied.code(), now.utc)
+            .await;
+        if recorded.is_err() {
+            tracing::error!(code = denied.code(), "a refusal could not be recorded");
         }
     }
 }
@@ -232,6 +251,9 @@ async fn read_message(headers: &HeaderMap, body: Body) -> Result<Message, Refusa
     let value = strict_json::parse(&bytes).map_err(|error| Refusal::NotJson {
         detail: error.to_string(),
     })?;
+    if !has_at_most(&value, MAX_VALUES) {
+        return Err(Refusal::TooManyValues { limit: MAX_VALUES });
+    }
     let message = Message::read(value).map_err(|error| Refusal::Message {
         error,
         stateless: headers::is_stateless(headers),
@@ -253,5 +275,39 @@ async fn read_body(body: Body) -> Result<bytes::Bytes, Refusal> {
             limit: MAX_BODY_BYTES,
         }),
         Ok(Err(_)) => Err(Refusal::BodyBroken),
+    }
+}
+
+/// Does `value` hold at most `limit` values, itself included?
+fn has_at_most(value: &Value, limit: usize) -> bool {
+    let mut pending = vec![value];
+    let mut counted = 0_usize;
+    while let Some(value) = pending.pop() {
+        counted = counted.saturating_add(1);
+        match value {
+            Value::Array(items) => pending.extend(items),
+            Value::Object(members) => pending.extend(members.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        // What is pending will be counted too.
+        if counted.saturating_add(pending.len()) > limit {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_counted_at_every_level() {
+        let value = json!([1, {"a": [true, null]}, "x"]);
+        assert!(has_at_most(&value, 7));
+        assert!(!has_at_most(&value, 6));
+        assert!(has_at_most(&json!(1), 1));
     }
 }

@@ -70,6 +70,11 @@ pub(crate) enum Refusal {
         /// What is wrong.
         detail: String,
     },
+    /// The JSON has more values than this.
+    TooManyValues {
+        /// The most accepted.
+        limit: usize,
+    },
     /// The JSON is not a message that goes on.
     Message {
         /// What is wrong.
@@ -94,6 +99,7 @@ impl Refusal {
             Self::BodyBroken => "body_incomplete",
             Self::BodyTooSlow => "body_too_slow",
             Self::NotJson { .. } => "malformed_request",
+            Self::TooManyValues { .. } => "body_too_large",
             Self::Message { error, .. } => match error.problem {
                 MessageProblem::UnknownMethod(_) => "unknown_method",
                 MessageProblem::Batch | MessageProblem::Shape(_) | MessageProblem::Params(_) => {
@@ -148,8 +154,7 @@ impl Refusal {
                 None,
             ),
             Self::Denied(denied) => denied_response(&denied, surface),
-            Self::NotReady => problem(
-                StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady => unavailable(
                 "revocation_stale",
                 "no keys are known yet; nothing can be decided until the issuer was reached",
             ),
@@ -174,6 +179,11 @@ impl Refusal {
                 PARSE_ERROR,
                 &detail,
                 "malformed_request",
+            ),
+            Self::TooManyValues { limit } => problem(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                &format!("the body has more than {limit} values"),
             ),
             Self::Message { error, stateless } => message_response(&error, stateless),
             Self::Internal => problem(
@@ -203,14 +213,7 @@ fn header_problem(error: &HeaderError) -> (StatusCode, &'static str) {
 fn denied_response(denied: &Denied, surface: &Surface) -> Response {
     let explanation = denied.explanation();
     match disposition(denied) {
-        Disposition::Unavailable => {
-            let mut response =
-                problem(StatusCode::SERVICE_UNAVAILABLE, denied.code(), &explanation);
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            response
-        }
+        Disposition::Unavailable => unavailable(denied.code(), &explanation),
         // A right that is missing is answered inside the tool result. Where there is no tool
         // result to answer in, the token is as good as none.
         Disposition::Token | Disposition::Right => challenged(
@@ -219,6 +222,14 @@ fn denied_response(denied: &Denied, surface: &Surface) -> Response {
             Some((oauth_error(denied), denied.code())),
         ),
     }
+}
+
+fn unavailable(code: &str, detail: &str) -> Response {
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, code, detail);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn oauth_error(denied: &Denied) -> &'static str {

@@ -31,6 +31,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// One decision on one call of a tool.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CallReport {
+    /// Hash of the decision's line on the audit record: a report sent twice counts once.
+    pub(crate) id: String,
     /// The session.
     pub(crate) session: String,
     /// The agent it was approved for.

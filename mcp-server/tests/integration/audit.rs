@@ -123,7 +123,16 @@ async fn the_issuer_is_told_with_the_gateways_own_credentials() {
     let running = gateway.gateway().spawn_refresh(stop.clone());
     stop.cancel();
     running.await.unwrap();
-    let (reports, credentials) = gateway.issuer.reports();
+    let (mut reports, credentials) = gateway.issuer.reports();
+    let record = gateway.audit();
+    let decided: Vec<_> = record
+        .iter()
+        .filter(|line| line["event"] == "call_decided")
+        .collect();
+    for (report, line) in reports.iter_mut().zip(decided) {
+        let id = report.as_object_mut().unwrap().remove("id");
+        assert_eq!(id.as_ref(), Some(&line["hash"]));
+    }
     let report = |tool: &str, access: &str| {
         json!({
             "session": "ses-1",
@@ -187,6 +196,8 @@ async fn what_cannot_be_recorded_does_not_happen() {
             .await;
         assert_eq!(reply.tool_error_code(), "audit_unavailable");
         assert!(gateway.files.join("reports/q3.md").exists());
+        let ready = gateway.get("/readyz").await;
+        assert_eq!(ready.code(), (503, "audit_unavailable".to_owned()));
     }
     gateway.stop().await;
     std::fs::remove_file(&record).unwrap();

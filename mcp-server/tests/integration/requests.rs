@@ -257,3 +257,40 @@ async fn get_and_delete_are_not_offered_to_a_good_token() {
         assert_eq!(reply.headers[header::ALLOW], "POST");
     }
 }
+
+#[tokio::test]
+async fn a_body_with_many_values_is_refused_whatever_its_size() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.reading_token();
+    // The message itself, its four members and the list are six values.
+    let with = |values: usize| {
+        let mut message = list();
+        message["params"] = json!({ "cursors": vec![0; values - 6] });
+        message
+    };
+    assert_eq!(gateway.send(&token, &with(65_536)).await.status, 200);
+    let reply = gateway.send(&token, &with(65_537)).await;
+    assert_eq!(reply.code(), (413, "body_too_large".to_owned()));
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_the_body_arrives_is_refused() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.reading_token();
+    let text = call("files.read_file", json!({"path": "reports/q3.md"})).to_string();
+    let (send, chunks) = tokio::sync::mpsc::channel::<String>(1);
+    let body = futures_util::stream::unfold(chunks, async |mut chunks| {
+        let chunk = chunks.recv().await?;
+        Some((Ok::<_, std::io::Error>(chunk), chunks))
+    });
+    let request = gateway
+        .post_without_token(reqwest::Body::wrap_stream(Box::pin(body)))
+        .header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let reply = tokio::spawn(Reply::to(request));
+    let (first, rest) = text.split_at(10);
+    send.send(first.to_owned()).await.unwrap();
+    gateway.clock.advance(std::time::Duration::from_secs(3_600));
+    send.send(rest.to_owned()).await.unwrap();
+    drop(send);
+    assert_eq!(reply.await.unwrap().code(), (401, "expired".to_owned()));
+}

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Reply, START, StandIn, TokenSpec};
+use super::{Reply, START, StandIn, TokenSpec, serve::serve};
 
 /// The bound on staleness in every test.
 pub(crate) const MAX_STALENESS: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub(crate) struct TestGateway {
 struct Running {
     gateway: Gateway,
     stop: CancellationToken,
-    served: JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<()>,
 }
 
 impl TestGateway {
@@ -79,11 +79,7 @@ impl TestGateway {
         let listener = self.listener.try_clone().unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(bailiwick_mcp_server::serve(
-            listener,
-            gateway.router(),
-            stop.clone(),
-        ));
+        let served = tokio::spawn(serve(listener, gateway.router(), stop.clone()));
         self.running = Some(Running {
             gateway,
             stop,
@@ -125,7 +121,7 @@ impl TestGateway {
         stop.cancel();
         // Connections that are kept alive would be waited for.
         self.http = reqwest::Client::builder().no_proxy().build().unwrap();
-        served.await.unwrap().unwrap();
+        served.await.unwrap();
         drop(gateway);
     }
 

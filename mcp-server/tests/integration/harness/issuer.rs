@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use super::START;
+use super::{START, serve::serve};
 
 const ANCHOR: [u8; 32] = [1; 32];
 const MINT: [u8; 32] = [2; 32];
@@ -62,7 +62,7 @@ impl StandIn {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(bailiwick_mcp_server::serve(listener, router, stop.clone()));
+        tokio::spawn(serve(listener, router, stop.clone()));
         let stand_in = Self {
             url,
             published,

@@ -3,6 +3,7 @@
 mod gateway;
 mod issuer;
 mod reply;
+mod serve;
 mod token;
 
 pub(crate) use self::{
