@@ -60,14 +60,13 @@ impl Policy {
 
 impl Ban {
     fn from_entry(entry: &Value) -> Self {
-        let spec = entry["crate"].as_str().unwrap();
-        let (name, versions) = match spec.split_once('@') {
-            Some((name, versions)) => (name, Some(Requirement::parse(versions))),
-            None => (spec, None),
-        };
+        let name = entry.get("crate").or_else(|| entry.get("name")).unwrap();
+        let versions = entry
+            .get("version")
+            .map(|version| version.as_str().unwrap());
         Self {
-            name: name.to_owned(),
-            versions,
+            name: name.as_str().unwrap().to_owned(),
+            versions: versions.map(Requirement::parse),
             wrappers: entry.get("wrappers").map(strings).unwrap_or_default(),
         }
     }
