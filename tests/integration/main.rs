@@ -18,5 +18,13 @@
     reason = "a test that meets something unexpected should stop right there"
 )]
 
+mod apart;
+mod asking;
+mod end_to_end;
+mod harness;
+mod lifecycle;
+mod presenting;
+mod repository;
+mod secrets;
 mod supply_chain;
 mod workspace;

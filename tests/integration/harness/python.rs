@@ -1,0 +1,58 @@
+//! Python programs, run with the packages that `scripts/test.sh` installed.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::workspace::root;
+
+/// Which generation of the official MCP SDK a program runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sdk {
+    /// Protocol 2025-11-25: `initialize`, then calls.
+    V1,
+    /// Protocol 2026-07-28: every request stands alone.
+    V2,
+}
+
+impl Sdk {
+    fn environment(self) -> &'static str {
+        match self {
+            Self::V1 => "sdk-v1",
+            Self::V2 => "sdk-v2",
+        }
+    }
+
+    fn interpreter(self) -> PathBuf {
+        let environments = std::env::var_os("BAILIWICK_TEST_PYTHON")
+            .map_or_else(|| root().join(".venv"), PathBuf::from);
+        let path = environments.join(self.environment()).join("bin/python");
+        assert!(
+            path.exists(),
+            "{} is missing: run `./scripts/test.sh setup`, which creates it",
+            path.display()
+        );
+        path
+    }
+
+    /// Runs `tests/python/SCRIPT` with `input` as JSON on standard input and
+    /// returns the JSON it prints.
+    pub(crate) fn run(self, script: &str, input: &Value) -> Value {
+        let mut child = Command::new(self.interpreter())
+            .arg(root().join("tests/python").join(script))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.to_string().as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script} with {input}: {stderr}");
+        serde_json::from_slice(&output.stdout).expect("the program prints JSON")
+    }
+}
