@@ -140,9 +140,8 @@ impl Core {
             return Err(SetupError::LinkUsed);
         }
         let fields = json!({"account": account.id, "user_name": account.user_name.as_str()});
-        self.audit.record(now, "approver_created", fields).await?;
         let cookie = self.start_browser(&mut change, &account, None, now).await?;
-        store::commit(change).await?;
+        self.seal(change, now, "approver_created", fields).await?;
         self.setup_link.forget();
         tracing::info!(
             user_name = account.user_name.as_str(),
@@ -186,8 +185,7 @@ impl Core {
         let cookie = self
             .start_browser(&mut change, &account, previous, now.utc)
             .await?;
-        self.audit.record(now.utc, "signed_in", fields).await?;
-        store::commit(change).await?;
+        self.seal(change, now.utc, "signed_in", fields).await?;
         self.sign_in_attempts.succeeded(user_name.as_str());
         tracing::info!(user_name = user_name.as_str(), "signed in");
         Ok(cookie)

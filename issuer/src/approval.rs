@@ -57,12 +57,6 @@ impl From<store::StoreError> for DecisionError {
     }
 }
 
-impl From<crate::audit::AuditLogError> for DecisionError {
-    fn from(error: crate::audit::AuditLogError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
 /// Whether a request can still be decided at `now`.
 ///
 /// # Errors
@@ -126,8 +120,7 @@ impl Core {
             "granted": details,
             "expires_at": session.expires_at.to_rfc3339(),
         });
-        self.audit.record(now, "request_approved", fields).await?;
-        store::commit(change).await?;
+        self.seal(change, now, "request_approved", fields).await?;
         tracing::info!(
             approval = id,
             session = session.id.as_str(),
@@ -166,8 +159,7 @@ impl Core {
             "request_digest": shown.to_hex(),
             "reason": reason,
         });
-        self.audit.record(now, "request_denied", fields).await?;
-        store::commit(change).await?;
+        self.seal(change, now, "request_denied", fields).await?;
         tracing::info!(approval = id, by, "request denied");
         Ok(())
     }

@@ -93,6 +93,11 @@ impl AuditLog {
         }))))
     }
 
+    /// True while events can be recorded, as far as is known.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).usable
+    }
+
     /// Records an event and returns once it is on disk.
     ///
     /// # Errors
@@ -203,6 +208,28 @@ mod tests {
         let log = AuditLog::open(dir.path()).unwrap();
         log.record(AT, "two", json!({})).await.unwrap();
         assert_eq!(verify(lines(dir.path())).unwrap().lines, 2);
+    }
+
+    #[tokio::test]
+    async fn line_that_cannot_be_written_is_refused_and_so_is_every_later_one() {
+        // A device on which every write fails for lack of space, and which cannot be cut back.
+        let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let writer = Writer {
+            file,
+            length: 0,
+            chain: Chain::new(),
+            usable: true,
+        };
+        let log = AuditLog(Arc::new(Mutex::new(writer)));
+        assert!(matches!(
+            log.record(AT, "one", json!({})).await,
+            Err(AuditLogError::Io(_))
+        ));
+        assert!(!log.is_usable());
+        assert!(matches!(
+            log.record(AT, "two", json!({})).await,
+            Err(AuditLogError::Unusable)
+        ));
     }
 
     #[test]

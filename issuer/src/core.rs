@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use bailiwick_datalog::{ApplicationId, Audience};
+use bailiwick_datalog::{ApplicationId, Audience, Timestamp};
 use bailiwick_verifier::Clock;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     mint::{Mint, MintError},
     passwords::{HashError, Passwords},
     secret::{Secret, SecretDigest},
-    store::{Store, StoreError},
+    store::{self, Change, Store, StoreError},
     throttle::Throttle,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     /// The signed key set as JSON.
     pub(crate) key_set: String,
     pub(crate) mint: Mint,
+    /// A mint whose key nobody trusts: it finds out whether a request fits a token.
+    pub(crate) rehearsal: Mint,
     pub(crate) catalogue: Catalogue,
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_attempts: Throttle,
@@ -99,6 +102,29 @@ pub(crate) enum Unavailable {
 }
 
 impl Core {
+    /// Ends a change of state: the line is on disk before the commit, so nothing happens that
+    /// is not recorded. If the commit then fails, a second line says that it did not happen.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; the change did not happen.
+    pub(crate) async fn seal(
+        &self,
+        change: Change,
+        at: Timestamp,
+        event: &'static str,
+        fields: Value,
+    ) -> Result<(), Unavailable> {
+        self.audit.record(at, event, fields.clone()).await?;
+        if let Err(error) = store::commit(change).await {
+            let undone = json!({"event": event, "fields": fields});
+            if let Err(cause) = self.audit.record(at, "not_committed", undone).await {
+                tracing::error!(%cause, event, "a failed change could not be recorded as failed");
+            }
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
     /// The application with that id, which the store must know.
     ///
     /// # Errors

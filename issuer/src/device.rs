@@ -129,7 +129,6 @@ macro_rules! unavailable_from {
 
 unavailable_from! {
     store::StoreError => AskError, PollError;
-    crate::audit::AuditLogError => AskError, PollError;
     MintError => PollError;
 }
 
@@ -210,10 +209,8 @@ impl Core {
                     "request_digest": digest.to_hex(),
                     "requested": request.authorization_details(),
                 });
-                self.audit
-                    .record(now.utc, "access_requested", fields)
+                self.seal(change, now.utc, "access_requested", fields)
                     .await?;
-                store::commit(change).await?;
                 tracing::info!(
                     approval = id,
                     agent = request.agent.as_str(),
@@ -311,8 +308,7 @@ impl Core {
             "issued_at": now.utc.to_rfc3339(),
             "expires_at": session.expires_at.to_rfc3339(),
         });
-        self.audit.record(now.utc, "token_minted", fields).await?;
-        store::commit(change).await?;
+        self.seal(change, now.utc, "token_minted", fields).await?;
         tracing::info!(session = session.id.as_str(), "token minted");
         let expires_in = session.expires_at.saturating_since(now.utc);
         Ok(Collected {
@@ -386,8 +382,8 @@ impl Core {
         )?)
     }
 
-    /// Mints a token for all that is asked and throws it away: what is shown to an approver
-    /// can be granted.
+    /// Mints a token for all that is asked, with a key that nobody trusts, and throws it away:
+    /// what is shown to an approver can be granted.
     fn check_fits(
         &self,
         request: &AccessRequest,
@@ -396,7 +392,7 @@ impl Core {
     ) -> Result<(), AskError> {
         let authority = mint::rehearsal(request, application, now.utc)
             .map_err(|e| AskError::TooLarge(e.to_string()))?;
-        match self.mint.sign(&authority, now, &self.entropy) {
+        match self.rehearsal.sign(&authority, now, &self.entropy) {
             Ok(_) => Ok(()),
             Err(error @ (MintError::Profile(_) | MintError::TooLarge { .. })) => {
                 Err(AskError::TooLarge(error.to_string()))

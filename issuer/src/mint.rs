@@ -11,8 +11,10 @@ use bailiwick_datalog::{
 };
 use bailiwick_verifier::{
     KeySet, Now, RevocationStatus, RevocationView, UnverifiedToken, Verifier, VerifierConfig,
+    signed::PublicKeyHex,
 };
 use biscuit_auth::{KeyPair, PrivateKey, builder::Algorithm, datalog::SymbolTable};
+use ed25519_dalek::SigningKey;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -20,7 +22,7 @@ use crate::{
     access_request::{AccessRequest, Application, ToolScope},
     accounts::MAX_USER_NAME_BYTES,
     entropy::Entropy,
-    keys::{IssuerKeys, MINT_KEY_ID},
+    keys::MINT_KEY_ID,
     store::StoredSession,
 };
 
@@ -91,29 +93,39 @@ impl RevocationView for NothingRevoked {
 }
 
 impl Mint {
-    /// Prepares the mint for one audience.
+    /// Prepares a mint for one audience. What it signs with `key` must verify with `key_set`.
     ///
     /// # Errors
     /// [`MintError::Signing`] when the library does not take the key.
     pub(crate) fn new(
-        keys: &IssuerKeys,
+        key: &SigningKey,
         key_set: Arc<KeySet>,
         audience: Audience,
     ) -> Result<Self, MintError> {
-        let seed = Zeroizing::new(keys.mint.to_bytes());
+        let seed = Zeroizing::new(key.to_bytes());
         let private = PrivateKey::from_bytes(seed.as_slice(), Algorithm::Ed25519)
             .map_err(|e| MintError::Signing(e.to_string()))?;
-        let revocations = Arc::new(NothingRevoked);
-        let verifier = Verifier::new(VerifierConfig {
+        let config = VerifierConfig {
             audience,
             keys: key_set,
-            revocations,
-        })
-        .map_err(MintError::Signing)?;
+            revocations: Arc::new(NothingRevoked),
+        };
+        let verifier = Verifier::new(config).map_err(MintError::Signing)?;
         Ok(Self {
             key: KeyPair::from(&private),
             verifier,
         })
+    }
+
+    /// A mint whose key exists nowhere else, for [`rehearsal`]: its tokens are no authority.
+    ///
+    /// # Errors
+    /// [`MintError::Signing`].
+    pub(crate) fn for_rehearsal(entropy: &Entropy, audience: Audience) -> Result<Self, MintError> {
+        let key = SigningKey::from_bytes(&Zeroizing::new(entropy.bytes::<32>()));
+        let known = KeySet::from_entries([(MINT_KEY_ID, PublicKeyHex::from(&key))])
+            .map_err(|e| MintError::Signing(e.to_string()))?;
+        Self::new(&key, Arc::new(known), audience)
     }
 
     /// Signs an authority and verifies the result.

@@ -94,7 +94,9 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         .map_err(|e| OpenError::Unusable(e.to_string()))?
         .to_json();
     let known = Arc::new(document.key_set().clone());
-    let mint = Mint::new(&keys, known, config.audience.clone())
+    let mint = Mint::new(&keys.mint, known, config.audience.clone())
+        .map_err(|e| OpenError::Unusable(e.to_string()))?;
+    let rehearsal = Mint::for_rehearsal(&config.entropy, config.audience.clone())
         .map_err(|e| OpenError::Unusable(e.to_string()))?;
     let passwords = Passwords::new(config.entropy.clone())
         .await
@@ -121,6 +123,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         keys,
         key_set: key_set_json,
         mint,
+        rehearsal,
         passwords,
         sign_in_attempts: Throttle::default(),
         code_attempts: Throttle::default(),

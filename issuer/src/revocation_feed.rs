@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     core::{Core, Unavailable},
-    store::{self, Revoked, revocations},
+    store::{Revoked, revocations},
 };
 
 /// Who ends a session.
@@ -51,8 +51,7 @@ impl Core {
         let revoked = revocations::revoke_session(&mut change, id, by.name(), now).await?;
         if let Revoked::Now { seq } = revoked {
             let fields = json!({"session": id, "by": by.name(), "seq": seq});
-            self.audit.record(now, "session_revoked", fields).await?;
-            store::commit(change).await?;
+            self.seal(change, now, "session_revoked", fields).await?;
             tracing::info!(session = id, by = by.name(), seq, "session revoked");
         }
         Ok(revoked)

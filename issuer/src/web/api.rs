@@ -18,6 +18,7 @@ use super::{
     to_the_end,
 };
 use crate::{
+    audit::AuditLogError,
     call_reports::ReportError,
     core::Unavailable,
     revocation_feed::RevokedBy,
@@ -150,9 +151,12 @@ pub(crate) async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: the store answers as well.
+/// `GET /readyz`: the store answers as well, and events can be recorded.
 pub(crate) async fn readyz(State(core): State<App>) -> Result<Json<Value>, Problem> {
     core.store.ping().await.map_err(Unavailable::from)?;
+    if !core.audit.is_usable() {
+        return Err(Unavailable::from(AuditLogError::Unusable).into());
+    }
     Ok(Json(json!({"status": "ready"})))
 }
 

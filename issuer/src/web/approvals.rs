@@ -122,9 +122,10 @@ pub(crate) async fn decide(
     Path(id): Path<String>,
     form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
-    let decision = Decision::read(form.fields)?;
-    let (account, page) = (form.account, format!("/approvals/{}", url_safe(&id)));
-    to_the_end(async move {
+    let page = format!("/approvals/{}", url_safe(&id));
+    let decision = Decision::read(form.fields).map_err(|failure| failure.back_to(&page))?;
+    let account = form.account;
+    let decided = to_the_end(async move {
         let shown = decision.shown;
         match decision.verdict {
             Verdict::Approve(choice, instructions) => core
@@ -133,9 +134,10 @@ pub(crate) async fn decide(
                 .map(drop),
             Verdict::Deny(reason) => core.deny(&account, &id, shown, &reason).await,
         }
-    })
-    .await
-    .map_err(|error: DecisionError| Failure::from(error))?;
+    });
+    decided
+        .await
+        .map_err(|error: DecisionError| Failure::from(error).back_to(&page))?;
     Ok(Redirect::to(&page))
 }
 

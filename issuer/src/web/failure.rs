@@ -121,6 +121,8 @@ pub(crate) struct Failure {
     /// What happened and what to do, for people.
     pub(crate) detail: String,
     retry_after: Option<Duration>,
+    /// Where to go on from here, other than the usual place.
+    back: Option<String>,
 }
 
 impl Failure {
@@ -129,6 +131,7 @@ impl Failure {
             fault,
             detail: detail.into(),
             retry_after: None,
+            back: None,
         }
     }
 
@@ -136,6 +139,14 @@ impl Failure {
     pub(crate) fn after(self, wait: Duration) -> Self {
         Self {
             retry_after: Some(wait),
+            ..self
+        }
+    }
+
+    /// With a way back to a page of this site.
+    pub(crate) fn back_to(self, path: &str) -> Self {
+        Self {
+            back: Some(path.to_owned()),
             ..self
         }
     }
@@ -165,12 +176,18 @@ impl IntoResponse for PageFailure {
     fn into_response(self) -> Response {
         let Self(failure) = self;
         let fault = failure.fault;
+        let (back, back_words) = match failure.back.as_deref() {
+            Some(path) => (path, "Back to the request"),
+            None if needs_sign_in(fault) => ("/sign-in", "Go to sign-in"),
+            None => ("/approvals", "Back to the approvals"),
+        };
         let (title, code) = (fault.title(), fault.code());
         let page = ErrorPage {
             title,
             code,
             detail: &failure.detail,
-            sign_in: needs_sign_in(fault),
+            back,
+            back_words,
         };
         let response = match page.render() {
             Ok(html) => (fault.status(), pages::html(html)).into_response(),
@@ -310,7 +327,8 @@ fn is_for_programs(path: &str) -> bool {
         .any(|p| path.starts_with(p))
 }
 
-fn answer(path: &str, failure: Failure) -> Response {
+/// The failure in the language of whoever calls that path.
+pub(crate) fn answer(path: &str, failure: Failure) -> Response {
     if is_for_programs(path) {
         Problem(failure).into_response()
     } else {

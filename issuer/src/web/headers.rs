@@ -1,11 +1,22 @@
-//! Headers on every answer.
+//! What surrounds every answer: protecting headers, an id for the log, a deadline.
+
+use std::time::Duration;
 
 use axum::{
-    extract::Request,
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::Response,
 };
+use tracing::Instrument as _;
+
+use super::{
+    App,
+    failure::{Failure, Fault, answer},
+};
+
+/// Longer than the store waits for its turn.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Nothing runs, nothing is framed, nothing loads or goes anywhere but here.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
@@ -16,8 +27,10 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 /// origin check. Other sites learn nothing either way.
 const REFERRER_POLICY: &str = "same-origin";
 
+const TRANSPORT_SECURITY: &str = "max-age=31536000";
+
 /// Adds the headers; `Cache-Control` only where the handler set none.
-pub(crate) async fn secure(request: Request, next: Next) -> Response {
+pub(crate) async fn secure(State(core): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let fixed = [
@@ -33,16 +46,47 @@ pub(crate) async fn secure(request: Request, next: Next) -> Response {
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
         ),
-        (
-            HeaderName::from_static("permissions-policy"),
-            "interest-cohort=()",
-        ),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if core.settings.site.is_secure() {
+        let value = HeaderValue::from_static(TRANSPORT_SECURITY);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Gives the request an id, which log lines and the answer carry. The log has the pattern of
+/// the path and not the path: the set-up link is in one.
+pub(crate) async fn identify(State(core): State<App>, request: Request, next: Next) -> Response {
+    let id = hex::encode(core.entropy.bytes::<8>());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id, method = %request.method(), route);
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
+}
+
+/// Ends a request that takes too long, a body that trickles in included. A change of state
+/// that has begun is carried to its end all the same.
+pub(crate) async fn deadline(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    match tokio::time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let why = "This took too long. Look at the page again before you repeat it.";
+            answer(&path, Failure::new(Fault::Unavailable, why))
+        }
+    }
 }

@@ -19,17 +19,17 @@ mod pages;
 mod sessions;
 mod sign_in;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::StatusCode,
     middleware,
     routing::{get, post},
 };
 use tower::limit::GlobalConcurrencyLimitLayer;
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 
 use crate::core::{Core, Unavailable};
 
@@ -40,8 +40,6 @@ pub(crate) type App = Arc<Core>;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Largest batch of call decisions.
 const MAX_AUDIT_BYTES: usize = 1024 * 1024;
-/// Longer than the store waits for its turn.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests handled at once; more wait in the accept queue.
 const MAX_CONCURRENT: usize = 512;
 
@@ -97,14 +95,15 @@ pub(crate) fn router(core: App) -> Router {
         .merge(audit)
         .fallback(failure::no_such_page)
         .method_not_allowed_fallback(failure::wrong_method)
-        .with_state(core)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            REQUEST_TIMEOUT,
+        .with_state(Arc::clone(&core))
+        .layer(middleware::from_fn(headers::deadline))
+        .layer(CatchPanicLayer::custom(failure::panicked))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&core),
+            headers::identify,
         ))
         .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
-        .layer(CatchPanicLayer::custom(failure::panicked))
-        .layer(middleware::from_fn(headers::secure))
+        .layer(middleware::from_fn_with_state(core, headers::secure))
 }
 
 /// Runs a change of state to its end even if the caller goes away half-way: a record in the
@@ -112,7 +111,7 @@ pub(crate) fn router(core: App) -> Router {
 async fn to_the_end<T: Send + 'static, E: From<Unavailable> + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(done) => done,
         Err(error) => Err(Unavailable::Internal(error.to_string()).into()),
     }

@@ -56,7 +56,8 @@ pub(crate) struct ErrorPage<'a> {
     pub(crate) title: &'a str,
     pub(crate) code: &'a str,
     pub(crate) detail: &'a str,
-    pub(crate) sign_in: bool,
+    pub(crate) back: &'a str,
+    pub(crate) back_words: &'static str,
 }
 
 #[derive(Template)]
@@ -205,8 +206,8 @@ pub(crate) struct SessionView {
     pub(crate) revoked_by: Option<String>,
     pub(crate) instructions: Option<String>,
     pub(crate) tools: Vec<ToolView>,
-    pub(crate) allowed: i64,
-    pub(crate) refused: i64,
+    /// How many calls were allowed and refused, in words.
+    pub(crate) counts: String,
 }
 
 /// What became of a session, in a word and a style.
@@ -361,8 +362,7 @@ impl SessionView {
             revoked_by: session.revoked_by.clone(),
             instructions: session.instructions.clone(),
             tools: tools.collect(),
-            allowed: counts.0,
-            refused: counts.1,
+            counts: counts_in_words(counts),
         }
     }
 }
@@ -403,6 +403,11 @@ fn excerpt(task: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+fn counts_in_words((allowed, refused): (i64, i64)) -> String {
+    let calls = if allowed == 1 { "call" } else { "calls" };
+    format!("{allowed} {calls} allowed, {refused} refused")
 }
 
 fn until(end: Timestamp, now: Timestamp) -> String {

@@ -34,6 +34,19 @@ async fn page_shows_everything_the_agent_asks_for() {
 }
 
 #[tokio::test]
+async fn pressing_enter_in_a_field_does_not_approve() {
+    let (world, mut browser) = World::with_approver().await;
+    let asked = world.asked().await;
+    let page = browser.open(&asked).await.page;
+    let (_, form) = page.split_once("id=\"decision\"").unwrap();
+    let (_, first_button) = form.split_once("<button").unwrap();
+    assert!(
+        first_button.starts_with(" type=\"submit\" disabled hidden>"),
+        "{first_button}"
+    );
+}
+
+#[tokio::test]
 async fn request_leaves_the_list_once_it_is_decided_or_expired() {
     let (world, mut browser) = World::with_approver().await;
     let first = world.asked().await;
@@ -87,6 +100,10 @@ async fn narrowing_to_nothing_is_refused_and_changes_nothing() {
         let reply = browser.submit(&form).await;
         assert_eq!(reply.verdict(), (422, "approval_empty"));
         assert!(reply.body.contains("Nothing is left to approve"));
+        assert!(
+            reply.body.contains(&format!("href=\"{}\"", form.path)),
+            "a way back"
+        );
     }
     assert_eq!(world.poll(&asked).await.oauth().1, "authorization_pending");
     assert_eq!(browser.submit(&open).await.status, 303);

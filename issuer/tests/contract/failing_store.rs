@@ -47,7 +47,7 @@ async fn database_that_cannot_write_mints_nothing_and_says_no_more_than_that() {
     let (mut world, mut browser) = World::with_approver().await;
     let asked = world.asked().await;
     browser.approve(&asked).await;
-    break_sessions(
+    tamper(
         &world,
         "CREATE TRIGGER broken BEFORE UPDATE ON sessions
         BEGIN SELECT RAISE(ABORT, 'disk on fire'); END",
@@ -56,12 +56,12 @@ async fn database_that_cannot_write_mints_nothing_and_says_no_more_than_that() {
     let poll = world.poll(&asked).await;
     assert_eq!(poll.oauth(), (503, "temporarily_unavailable".to_owned()));
     assert!(!poll.body.contains("fire") && !poll.body.contains("access_token"));
-    break_sessions(&world, "DROP TRIGGER broken").await;
+    tamper(&world, "DROP TRIGGER broken").await;
     world.restart().await;
     assert_eq!(world.poll(&asked).await.status, 200);
 }
 
-async fn break_sessions(world: &World, sql: &'static str) {
+async fn tamper(world: &World, sql: &'static str) {
     let options =
         sqlx::sqlite::SqliteConnectOptions::new().filename(world.file("issuer/issuer.sqlite"));
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
@@ -70,11 +70,40 @@ async fn break_sessions(world: &World, sql: &'static str) {
 }
 
 #[tokio::test]
+async fn change_that_cannot_be_committed_brings_no_token_and_is_recorded_as_undone() {
+    let (world, mut browser) = World::with_approver().await;
+    let asked = world.asked().await;
+    browser.approve(&asked).await;
+    tamper(
+        &world,
+        "CREATE TABLE orphans (x TEXT REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED)",
+    )
+    .await;
+    tamper(
+        &world,
+        "CREATE TRIGGER broken AFTER UPDATE ON sessions
+         BEGIN INSERT INTO orphans VALUES ('nobody'); END",
+    )
+    .await;
+    let poll = world.poll(&asked).await;
+    assert_eq!(poll.oauth(), (503, "temporarily_unavailable".to_owned()));
+    assert!(!poll.body.contains("access_token"));
+    let text = fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
+    let last = bailiwick_verifier::audit::Entry::parse(text.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (last.event.as_str(), &last.fields["event"]),
+        ("not_committed", &json!("token_minted"))
+    );
+    tamper(&world, "DROP TRIGGER broken").await;
+    assert_eq!(world.poll(&asked).await.status, 200);
+}
+
+#[tokio::test]
 async fn request_changed_in_the_database_is_not_minted() {
     let (world, mut browser) = World::with_approver().await;
     let asked = world.asked().await;
     browser.approve(&asked).await;
-    break_sessions(
+    tamper(
         &world,
         "UPDATE access_requests
         SET request_json = replace(request_json, 'files/reports', 'files')",
@@ -91,7 +120,7 @@ async fn grant_widened_in_the_database_is_not_minted() {
     let (world, mut browser) = World::with_approver().await;
     let asked = world.asked().await;
     browser.approve(&asked).await;
-    break_sessions(
+    tamper(
         &world,
         "UPDATE sessions
         SET granted_json = replace(granted_json, 'files/reports', 'files')",

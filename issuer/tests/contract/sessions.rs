@@ -71,7 +71,7 @@ async fn calls_that_gateways_report_are_shown() {
         "files/reports/q3.md",
         "sub-7",
         "resource_not_granted",
-        "1 calls allowed, 1 refused",
+        "1 call allowed, 1 refused",
         "files/secret&#60;script&#62;⟨U+202E⟩",
     ] {
         assert!(page.contains(shown), "{shown}\n{page}");
@@ -99,7 +99,7 @@ async fn report_sent_twice_with_an_id_counts_once() {
         );
     }
     let page = browser.get(&format!("/sessions/{session}")).await.body;
-    assert!(page.contains("1 calls allowed, 0 refused"), "{page}");
+    assert!(page.contains("1 call allowed, 0 refused"), "{page}");
 }
 
 #[tokio::test]

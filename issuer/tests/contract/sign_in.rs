@@ -383,6 +383,10 @@ async fn every_answer_carries_the_protecting_headers() {
             "{path}"
         );
     }
+    let ids = [world.get("/healthz").await, world.get("/healthz").await];
+    assert_eq!(ids[0].header("x-request-id").len(), 16);
+    assert_ne!(ids[0].header("x-request-id"), ids[1].header("x-request-id"));
+    assert_eq!(ids[0].header("strict-transport-security"), "");
     assert_eq!(
         browser.get("/approvals").await.header("cache-control"),
         "no-store"
@@ -413,4 +417,24 @@ async fn second_password_field_or_an_unknown_one_is_refused() {
         .body(Body::from("csrf=x"))
         .unwrap();
     assert_eq!(world.send(bare).await.verdict(), (403, "form_expired"));
+}
+
+#[tokio::test]
+async fn over_https_cookies_are_secure_and_browsers_are_told_to_stay_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = std::sync::Arc::new(bailiwick_verifier::ManualClock::new(
+        bailiwick_datalog::Timestamp::from_unix(crate::harness::START),
+    ));
+    let config = crate::harness::config(dir.path(), &clock, "https://issuer.example");
+    let issuer = bailiwick_issuer::Issuer::open(config).await.unwrap();
+    let mut world = World::new().await;
+    world.router = issuer.router();
+    let reply = world.get("/sign-in").await;
+    let line = reply.header("set-cookie");
+    assert!(line.starts_with("__Host-bailiwick_visitor="), "{line}");
+    assert!(line.contains("; Secure"), "{line}");
+    assert_eq!(
+        reply.header("strict-transport-security"),
+        "max-age=31536000"
+    );
 }
