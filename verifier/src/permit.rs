@@ -4,7 +4,7 @@ use bailiwick_datalog::{Call, RevocationId, Timestamp};
 
 /// Proof that one call was authorized at one moment. Only [`crate::Verifier`] makes one; whatever
 /// has an effect takes it, and executes the very call it holds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a permit that is dropped authorized nothing"]
 pub struct Permit {
     pub(crate) call: Call,
@@ -78,5 +78,17 @@ impl Permit {
     #[must_use]
     pub fn token_id(&self) -> RevocationId {
         self.token_id
+    }
+}
+
+/// Shows ids and names, never arguments: a permit may reach a log, a body may not.
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit")
+            .field("session", &self.session)
+            .field("tool", &self.call.tool)
+            .field("resources", &self.call.resources)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }

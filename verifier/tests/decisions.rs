@@ -139,6 +139,16 @@ fn a_granted_call_is_permitted_and_the_permit_holds_it() {
 }
 
 #[test]
+fn a_permit_never_shows_its_arguments() {
+    let secret = json!({"path": "a-very-private-argument"});
+    let call = call("files.read_file", Access::Read, &["files/reports"], secret);
+    let permit = decide(&mint(&authority()), &call, at(1_500)).unwrap();
+    let shown = format!("{permit:?}");
+    assert!(shown.contains("files.read_file"), "{shown}");
+    assert!(!shown.contains("private"), "{shown}");
+}
+
+#[test]
 fn tool_access_and_path_must_come_from_the_same_grant() {
     let token = mint(&authority());
     let answers = [

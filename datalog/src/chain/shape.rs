@@ -1,6 +1,6 @@
 //! Messages → typed blocks: everything is recognised, or the token is refused.
 
-use biscuit_auth::format::schema::{self, check};
+use biscuit_auth::format::schema::{self, check, op, op_binary};
 
 use super::{Chain, ChainBlock, ChainError, EncodedChain, encoded::EncodedBlock};
 use crate::{
@@ -103,6 +103,10 @@ impl<'a> Reader<'a> {
                     .version
                     .is_some_and(|version| DATALOG_VERSIONS.contains(&version)),
                 "a Datalog version other than 3 to 6",
+            ),
+            (
+                content.version < Some(required_version(self.block)),
+                "a Datalog version older than what it uses",
             ),
         ];
         if let Some((_, what)) = forbidden.iter().find(|(found, _)| *found) {
@@ -389,6 +393,51 @@ impl<'a> Reader<'a> {
             block: self.index,
             what: what.into(),
         }
+    }
+}
+
+/// The least Datalog version that has what a block uses, as the specification introduces it:
+/// `check all` with 4, third-party signatures with 5, closures and the operators that take them
+/// and `==` between different types with 6. Writers declare at least this; the library refuses a
+/// block that declares less only when it is evaluated.
+fn required_version(block: &EncodedBlock) -> u32 {
+    let checks = &block.content.checks;
+    let expressions = checks
+        .iter()
+        .flat_map(|check| &check.queries)
+        .flat_map(|query| &query.expressions);
+    let mut ops = expressions.flat_map(|expression| &expression.ops);
+    if ops.any(is_of_version_6) {
+        6
+    } else if block.external_key.is_some() {
+        5
+    } else if checks.iter().any(|check| check.kind == Some(CHECK_ALL)) {
+        4
+    } else {
+        3
+    }
+}
+
+/// `check all` on the wire.
+#[expect(
+    clippy::as_conversions,
+    reason = "the discriminant of a generated enumeration"
+)]
+const CHECK_ALL: i32 = check::Kind::All as i32;
+
+fn is_of_version_6(message: &schema::Op) -> bool {
+    match &message.content {
+        Some(op::Content::Closure(_)) => true,
+        Some(op::Content::Binary(binary)) => matches!(
+            op_binary::Kind::from_i32(binary.kind),
+            Some(
+                op_binary::Kind::HeterogeneousEqual
+                    | op_binary::Kind::LazyOr
+                    | op_binary::Kind::All
+                    | op_binary::Kind::Any
+            )
+        ),
+        Some(op::Content::Value(_) | op::Content::Unary(_)) | None => false,
     }
 }
 

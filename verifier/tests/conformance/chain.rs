@@ -477,9 +477,16 @@ fn a_token_of_another_issuer_is_refused() {
 
 #[test]
 fn a_block_that_declares_an_older_datalog_than_it_uses_is_refused() {
-    let token = append_text(&mint(&authority()), "check all access(\"read\");");
-    for (version, expected) in [(3, "policy_denied"), (4, "allow"), (6, "allow")] {
-        let forge = Forge::of(&token).edit(1, |block| block.version = Some(version));
-        assert_eq!(forge.verdict(), expected, "{version}");
+    let plain = "check if access(\"read\");";
+    let all = "check all access(\"read\");";
+    let exact = "check if args($a), $a.get(\"n\") == 1;";
+    let closure = "check if resource($r), $r.starts_with([\"x\"]) || $r.starts_with([\"files\"]);";
+    for (source, least) in [(plain, 3), (all, 4), (exact, 6), (closure, 6)] {
+        let token = append_text(&mint(&authority()), source);
+        for version in 3..=6 {
+            let forge = Forge::of(&token).edit(1, |block| block.version = Some(version));
+            let refused = forge.verdict() == "profile_violation";
+            assert_eq!(refused, version < least, "{source} as version {version}");
+        }
     }
 }

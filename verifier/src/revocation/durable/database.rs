@@ -8,6 +8,8 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use super::error::StoreError;
@@ -15,6 +17,10 @@ use crate::revocation::list::{self, Entries, VerifiedSnapshot, Version};
 
 /// Memory that sled may use for its pages; a list of the largest size fits.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// How often, and after what pause, a database that is still locked is tried again: 5 s in all.
+const LOCK_ATTEMPTS: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Under this key: sequence number and digest of all entries.
 const STATE_KEY: &[u8] = &[0];
@@ -48,12 +54,9 @@ impl Database {
     /// some with a panic, and both mean the same here.
     pub(super) fn open(path: &Path) -> Result<Option<(Self, Content)>, StoreError> {
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let db = sled::Config::new()
-                .path(path)
-                .cache_capacity(CACHE_BYTES)
-                .flush_every_ms(None)
-                .open()?;
-            let database = Self { db };
+            let database = Self {
+                db: open_when_released(path)?,
+            };
             let content = database.content()?;
             Ok((database, content))
         }));
@@ -113,6 +116,29 @@ impl Database {
         self.db.flush()?;
         Ok(())
     }
+}
+
+/// Opens the database, waiting for a lock that is about to be released.
+///
+/// The caller holds the list's own lock, so no other process has the database open: a lock on it
+/// can only be of this process's last instance, whose threads sled lets end after it was dropped.
+fn open_when_released(path: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    for _ in 0..LOCK_ATTEMPTS {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) => thread::sleep(LOCK_PAUSE),
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
+/// sled gives a lock that is held no kind of its own.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
 }
 
 /// Whether an error of the file system speaks of the content rather than of the system.
