@@ -15,6 +15,8 @@ mod device_flow;
 mod duration;
 mod exit;
 mod files;
+#[cfg(test)]
+mod fixture;
 mod hosting;
 mod http;
 mod invocation;
@@ -70,9 +72,31 @@ fn refuse(refusal: &clap::Error) -> Exit {
     }
     if std::env::args_os().any(|argument| argument == "--json") {
         let text = refusal.render().to_string();
-        let message = text.lines().next().unwrap_or_default();
-        let message = message.strip_prefix("error: ").unwrap_or(message);
-        Output::new(true).failure(&Failure::usage(message));
+        Output::new(true).failure(&Failure::usage(first_paragraph(&text)));
     }
     Exit::Usage
+}
+
+/// What is wrong, without the usage that follows it.
+fn first_paragraph(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let lines = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim);
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_is_one_line_for_programs() {
+        let text = "error: these were not provided:\n  --task <TEXT>\n  --for <SPAN>\n\nUsage: x\n";
+        assert_eq!(
+            first_paragraph(text),
+            "these were not provided: --task <TEXT> --for <SPAN>"
+        );
+    }
 }

@@ -92,3 +92,104 @@ fn refuse_dead_block(chain: &Chain, block: &LaterBlock) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_datalog::{Thumbprint, ToolName};
+
+    use super::*;
+    use crate::fixture::{authority, mint, text_of};
+
+    fn start() -> (TokenText, Chain) {
+        let token = text_of(&mint(&authority()));
+        let chain = token.decode().unwrap();
+        (token, chain)
+    }
+
+    fn one_tool() -> LaterBlock {
+        let tool = ToolName::parse("files.read_file").unwrap();
+        LaterBlock {
+            caveats: vec![Caveat::Tools(vec![tool.to_string()])],
+            ..LaterBlock::default()
+        }
+    }
+
+    fn code(narrowed: Result<Narrowed, Failure>) -> String {
+        narrowed.unwrap_err().code().to_owned()
+    }
+
+    #[test]
+    fn a_block_is_added_and_says_what_it_was_to_say() {
+        let (token, chain) = start();
+        let narrowed = narrow(&token, &chain, &one_tool(), false).unwrap();
+        assert_eq!(narrowed.chain.depth(), 1);
+        assert_eq!(narrowed.chain.blocks()[0].content, one_tool());
+        assert_eq!(narrowed.chain.authority(), chain.authority());
+    }
+
+    #[test]
+    fn the_last_block_that_is_allowed_is_added_and_one_more_is_refused() {
+        let (token, chain) = start();
+        let first = narrow(&token, &chain, &one_tool(), false).unwrap();
+        let second = narrow(&first.token, &first.chain, &one_tool(), false).unwrap();
+        assert_eq!(
+            code(narrow(&second.token, &second.chain, &one_tool(), false)),
+            "depth_exceeded"
+        );
+    }
+
+    #[test]
+    fn a_depth_caveat_counts_as_the_authority_s_does() {
+        let (token, chain) = start();
+        let last = LaterBlock {
+            caveats: vec![Caveat::Depth(1)],
+            ..LaterBlock::default()
+        };
+        let first = narrow(&token, &chain, &last, false).unwrap();
+        assert_eq!(
+            code(narrow(&first.token, &first.chain, &one_tool(), false)),
+            "depth_exceeded"
+        );
+    }
+
+    #[test]
+    fn a_seal_adds_no_block_and_ends_narrowing() {
+        let (token, chain) = start();
+        let sealed = narrow(&token, &chain, &LaterBlock::default(), true).unwrap();
+        assert_eq!((sealed.chain.depth(), sealed.chain.is_sealed()), (0, true));
+        assert_eq!(
+            code(narrow(&sealed.token, &sealed.chain, &one_tool(), false)),
+            "sealed"
+        );
+    }
+
+    #[test]
+    fn a_holder_is_bound_once() {
+        let (token, chain) = start();
+        let holder = Thumbprint::parse("A".repeat(43)).unwrap();
+        let bind = LaterBlock {
+            holder: Some(holder),
+            ..LaterBlock::default()
+        };
+        let bound = narrow(&token, &chain, &bind, false).unwrap();
+        assert!(bound.chain.holder().is_some());
+        assert_eq!(
+            code(narrow(&bound.token, &bound.chain, &bind, false)),
+            "holder_already_bound"
+        );
+    }
+
+    #[test]
+    fn more_checks_than_a_block_may_have_are_refused() {
+        let (token, chain) = start();
+        let caveats = |count| LaterBlock {
+            caveats: vec![one_tool().caveats[0].clone(); count],
+            ..LaterBlock::default()
+        };
+        assert!(narrow(&token, &chain, &caveats(32), false).is_ok());
+        assert_eq!(
+            code(narrow(&token, &chain, &caveats(33), false)),
+            "limit_exceeded"
+        );
+    }
+}

@@ -122,3 +122,154 @@ fn granted(permit: &Permit) -> String {
         grants.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_verifier::holder::ProofVerifier;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::check::{Line, read_line};
+    use crate::fixture::{AUDIENCE, EXPIRES_AT, ISSUED_AT, authority, mint, root_public, text_of};
+    use crate::token_file::TokenText;
+
+    fn good() -> Value {
+        json!({
+            "id": 1,
+            "token": text_of(&mint(&authority())).expose(),
+            "call": {
+                "tool": "files.read_file",
+                "access": "read",
+                "resources": ["files/reports/q3.md"],
+                "args": {"path": "reports/q3.md"},
+            },
+            "now": ISSUED_AT.to_rfc3339(),
+            "audience": AUDIENCE,
+            "keys": {"1": root_public()},
+            "revoked": [],
+        })
+    }
+
+    fn decided(case: &Value) -> Decision {
+        match read_line(case.to_string().as_bytes()) {
+            Line::Case(case) => decide(*case, &Arc::new(ProofVerifier::default())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn code_with(edit: impl FnOnce(&mut Value)) -> Option<&'static str> {
+        let mut case = good();
+        edit(&mut case);
+        decided(&case).code
+    }
+
+    #[test]
+    fn a_granted_call_is_allowed_and_says_by_what() {
+        let decision = decided(&good());
+        assert_eq!((decision.decision, decision.code), (Verdict::Allow, None));
+        assert!(
+            decision.explanation.contains("grant g1"),
+            "{}",
+            decision.explanation
+        );
+    }
+
+    #[test]
+    fn a_case_that_differs_in_one_thing_is_denied_for_that() {
+        let other_key = format!(
+            "ed25519/{}",
+            biscuit_auth::KeyPair::from(
+                &biscuit_auth::PrivateKey::from_bytes(
+                    &[8; 32],
+                    biscuit_auth::builder::Algorithm::Ed25519
+                )
+                .unwrap(),
+            )
+            .public()
+            .to_bytes_hex()
+        );
+        assert_eq!(
+            code_with(|case| case["now"] = json!(EXPIRES_AT.to_rfc3339())),
+            Some("expired")
+        );
+        assert_eq!(
+            code_with(|case| case["audience"] = json!("http://h/mcp")),
+            Some("wrong_audience")
+        );
+        assert_eq!(
+            code_with(|case| case["keys"] = json!({})),
+            Some("unknown_key")
+        );
+        assert_eq!(
+            code_with(|case| case["keys"]["1"] = json!(other_key)),
+            Some("bad_signature")
+        );
+        let revoked_itself = |case: &mut Value| {
+            let token = TokenText::new(case["token"].as_str().unwrap());
+            case["revoked"] = json!([token.decode().unwrap().revocation_ids()[0].to_hex()]);
+        };
+        assert_eq!(code_with(revoked_itself), Some("revoked"));
+        assert_eq!(
+            code_with(|case| case["call"]["access"] = json!("write")),
+            Some("tool_not_granted")
+        );
+        assert_eq!(
+            code_with(|case| case["token"] = json!("")),
+            Some("malformed_token")
+        );
+    }
+
+    #[test]
+    fn names_that_no_grant_can_hold_are_not_granted() {
+        for tool in ["", "Files.read_file", "files.read_file ", "files/read"] {
+            assert_eq!(
+                code_with(|case| case["call"]["tool"] = json!(tool)),
+                Some("tool_not_granted")
+            );
+        }
+        for path in [
+            "",
+            "/",
+            "files/reports/",
+            "files/reports/../x",
+            "files/reports/%2e",
+            "files/reports\\x",
+            "files/reports/\0",
+        ] {
+            assert_eq!(
+                code_with(|case| case["call"]["resources"] = json!(["files/reports/a", path])),
+                Some("resource_not_granted"),
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_token_comes_before_what_is_wrong_with_the_names() {
+        let expired_and_unreadable = |case: &mut Value| {
+            case["now"] = json!(EXPIRES_AT.to_rfc3339());
+            case["call"]["resources"] = json!([".."]);
+        };
+        assert_eq!(code_with(expired_and_unreadable), Some("expired"));
+    }
+
+    #[test]
+    fn a_header_is_read_as_a_gateway_reads_it() {
+        let with_header = |header: String| {
+            code_with(|case| {
+                case.as_object_mut().unwrap().remove("token");
+                case["authorization"] = json!(header);
+            })
+        };
+        let token = text_of(&mint(&authority()));
+        assert_eq!(with_header(format!("Bearer {}", token.expose())), None);
+        assert_eq!(
+            with_header(token.expose().to_owned()),
+            Some("malformed_token")
+        );
+        assert_eq!(
+            with_header(format!("Basic {}", token.expose())),
+            Some("malformed_token")
+        );
+    }
+}
