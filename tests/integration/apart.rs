@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::agent::{Granted, Wish, call_body, code_of, mcp_post};
+use crate::harness::agent::{Granted, Wish, outcome};
 use crate::harness::eventually;
 use crate::harness::form::Form;
 use crate::harness::http::Request;
@@ -55,15 +55,13 @@ impl Scene {
 
     /// What the gateway says to a good call with this token.
     fn outcome(&self, granted: &Granted) -> String {
-        let call = call_body("files.read_file", &json!({ "path": "reports/q3.md" }));
-        let response = mcp_post(&self.servers.gateway)
-            .bearer(&granted.token)
-            .json(&call)
-            .send();
-        if response.status == 200 && response.text().contains("# Q3") {
-            return "allowed".to_owned();
-        }
-        code_of(&response)
+        let path = json!({ "path": "reports/q3.md" });
+        outcome(
+            &self.servers.gateway,
+            &granted.token,
+            "files.read_file",
+            &path,
+        )
     }
 
     /// Waits until the gateway says so.

@@ -138,6 +138,16 @@ async fn one_task_from_the_first_sign_in_to_its_end() {
         "depth_exceeded"
     );
 
+    // The person sees what was done with the approval, by whom.
+    let seen = [
+        "files.read_file",
+        "reader",
+        "tool_not_granted",
+        "caveat_failed",
+        "allowed",
+    ];
+    approver.sees_in_session(&granted.session, &seen).await;
+
     // One click, and the next call of everybody is refused.
     approver.revokes(&granted.session).await;
     for token in [&granted.token, &sub] {
@@ -162,5 +172,45 @@ async fn one_task_from_the_first_sign_in_to_its_end() {
         approver.complaints(),
         Vec::<String>::new(),
         "what the browser objected to"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_finds_the_request_by_its_code_and_says_no() {
+    let servers = Bailiwick::up();
+    let approver = Approver::signs_up(&servers).await;
+    approver.signs_in_again().await;
+    let wish = Wish {
+        tools: &["files.read_file", "files.write_file"],
+        resources: &["files/notes"],
+        task: "Tidy up the notes",
+        time: "15m",
+    };
+    let asked = servers.request(&wish, &[]);
+    let page = approver.types_code(&asked).await;
+    page.shows("Tidy up the notes").await;
+    page.denies("Not while the meeting lasts").await;
+    let ended = asked.ended().expect_code(3);
+    let denied = ended.json_lines().pop().unwrap();
+    assert_eq!(denied["event"], "denied", "{denied}");
+    assert_eq!(denied["reason"], "Not while the meeting lasts", "{denied}");
+    assert!(
+        !servers.folder.join("bailiwick-token").exists(),
+        "no token for a denial"
+    );
+
+    // Widening in the browser is refused there and then, and can be mended.
+    let asked = servers.request(&wish, &[]);
+    let page = approver.opens(&asked).await;
+    page.shortens_to("16m").await;
+    page.fails_to_approve("approval_widened").await;
+    let page = approver.opens(&asked).await;
+    page.removes_tool("files.write_file").await;
+    page.approves().await;
+    let granted = asked.granted();
+    assert!(
+        !granted.details.to_string().contains("write"),
+        "{}",
+        granted.details
     );
 }

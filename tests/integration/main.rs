@@ -23,6 +23,7 @@ mod asking;
 mod end_to_end;
 mod harness;
 mod lifecycle;
+mod narrowing;
 mod presenting;
 mod repository;
 mod secrets;

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bailiwick_verifier::Denied;
+
 use crate::workspace::{Graph, root};
 
 fn read(path: &str) -> String {
@@ -89,6 +91,19 @@ fn architecture_names_every_crate_and_only_files_that_exist() {
             "ARCHITECTURE.md names `{path}`, which does not exist"
         );
     }
+}
+
+#[test]
+fn every_denial_code_is_documented() {
+    let text = read("ARCHITECTURE.md");
+    let missing: Vec<_> = Denied::ALL_CODES
+        .iter()
+        .filter(|code| !text.contains(&format!("`{code}`")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md does not explain {missing:?}"
+    );
 }
 
 #[test]

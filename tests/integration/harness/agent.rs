@@ -163,9 +163,28 @@ impl Sdk {
 
 /// Narrows a token with biscuit-python, which checks it under `root` first.
 pub(crate) fn narrow(token: &str, root: &str, block: &str) -> String {
-    let input = json!({ "token": token, "root": root, "block": block });
+    narrow_each(token, root, &[block]).remove(0)
+}
+
+/// The token narrowed by each of `blocks` on its own.
+pub(crate) fn narrow_each(token: &str, root: &str, blocks: &[&str]) -> Vec<String> {
+    let input = json!({ "token": token, "root": root, "blocks": blocks });
     let narrowed = Sdk::V1.run("attenuate.py", &input);
-    narrowed["token"].as_str().unwrap().to_owned()
+    let tokens = narrowed.as_array().unwrap().iter();
+    tokens
+        .map(|token| token.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What the gateway makes of one call: `allowed`, or the code of the refusal.
+pub(crate) fn outcome(gateway: &str, token: &str, tool: &str, arguments: &Value) -> String {
+    let call = call_body(tool, arguments);
+    let response = mcp_post(gateway).bearer(token).json(&call).send();
+    let text = response.text();
+    if response.status == 200 && text.contains("\"isError\":false") {
+        return "allowed".to_owned();
+    }
+    code_of(&response)
 }
 
 /// The body of a `tools/call`.

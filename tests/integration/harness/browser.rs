@@ -158,6 +158,24 @@ impl Browser {
         }
     }
 
+    /// Opens `url` again and again until it says all of `words`.
+    pub(crate) async fn reloads_until(&self, url: &str, words: &[&str]) {
+        let started = Instant::now();
+        loop {
+            self.goto(url).await;
+            let text = self.text().await;
+            let missing: Vec<_> = words.iter().filter(|word| !text.contains(**word)).collect();
+            if missing.is_empty() {
+                return;
+            }
+            assert!(
+                started.elapsed() < PAGE_PATIENCE,
+                "{missing:?} not on {url}:\n{text}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// What the browser wrote to its console since last asked, above `INFO`:
     /// blocked scripts, refused styles, failed requests.
     pub(crate) fn complaints(&self) -> Vec<String> {

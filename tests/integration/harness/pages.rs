@@ -42,6 +42,33 @@ impl Approver {
         ApprovalPage(&self.browser)
     }
 
+    /// Goes from the list of requests to the page of one, by its code.
+    pub(crate) async fn types_code(&self, asked: &Asked) -> ApprovalPage<'_> {
+        self.browser.goto(&format!("{}/approve", self.issuer)).await;
+        // As people type: without the dash, in small letters.
+        let typed = asked.user_code.replace('-', "").to_lowercase();
+        self.browser.fill("input[name=user_code]", &typed).await;
+        self.browser.click("main form button[type=submit]").await;
+        self.browser.find("input[name=duration]").await;
+        ApprovalPage(&self.browser)
+    }
+
+    /// Signs out, and in again with the password.
+    pub(crate) async fn signs_in_again(&self) {
+        self.browser.click("form[action='/sign-out'] button").await;
+        self.browser.arrives_at("/sign-in").await;
+        self.browser.fill("input[name=user_name]", USER).await;
+        self.browser.fill("input[name=password]", PASSWORD).await;
+        self.browser.click("main form button[type=submit]").await;
+        self.browser.arrives_at("/approvals").await;
+    }
+
+    /// Opens the page of a session and waits until it says all of `words`.
+    pub(crate) async fn sees_in_session(&self, session: &str, words: &[&str]) {
+        let address = format!("{}/sessions/{session}", self.issuer);
+        self.browser.reloads_until(&address, words).await;
+    }
+
     /// Ends a session from its page.
     pub(crate) async fn revokes(&self, session: &str) {
         self.browser
@@ -84,6 +111,19 @@ impl ApprovalPage<'_> {
 
     pub(crate) async fn shortens_to(&self, time: &str) {
         self.0.fill("input[name=duration]", time).await;
+    }
+
+    /// Denies, with a reason for the agent.
+    pub(crate) async fn denies(self, reason: &str) {
+        self.0.fill("#reason", reason).await;
+        self.0.click("#deny").await;
+        self.0.find("#denied").await;
+    }
+
+    /// Tries to approve, and reads why that is not possible.
+    pub(crate) async fn fails_to_approve(&self, code: &str) {
+        self.0.click("#approve").await;
+        self.0.reads(code).await;
     }
 
     pub(crate) async fn approves(self) {
