@@ -121,7 +121,6 @@ run_counted() {
   "$@" 2>&1 | tee "$results"
 }
 
-# The walk-through needs the release binary and has a stage of its own.
 stage_tests() {
   local status=0
   if cargo nextest --version >/dev/null 2>&1; then
@@ -134,14 +133,19 @@ stage_tests() {
   return "$status"
 }
 
-# Licences, sources and bans are held by the `supply_chain` tests in any case;
-# cargo-deny reads the same deny.toml and looks closer where it is installed.
+# Licences, sources, bans and minimum versions are held by the `supply_chain`
+# tests in any case. cargo-deny reads the same deny.toml and looks closer: at
+# other platforms' dependencies and at the licence texts. It is built once, into
+# the target directory.
+deny_version=0.20.2
 stage_supply-chain() {
-  if cargo deny --version >/dev/null 2>&1; then
-    cargo deny --locked check bans licenses sources
-  else
-    say "cargo-deny is not installed: deny.toml is enforced by the supply_chain tests"
+  local tools=$target_dir/tools
+  if [[ ! -x $tools/bin/cargo-deny ]]; then
+    CARGO_TARGET_DIR=$tools/build cargo install cargo-deny --version "$deny_version" --locked \
+      --quiet --root "$tools"
+    rm -rf -- "$tools/build"
   fi
+  PATH=$tools/bin:$PATH cargo deny --locked check --hide-inclusion-graph bans licenses sources
 }
 
 stage_release() { cargo build --release --locked; }
@@ -151,8 +155,7 @@ stage_benches() { cargo bench --locked -p bailiwick-benches -- --test; }
 
 # Types the README's commands into a shell and compares what they print.
 stage_walkthrough() {
-  BAILIWICK_TEST_BINARY=$target_dir/release/bailiwick run_counted walkthrough \
-    cargo test --locked --test integration -- --ignored --nocapture walkthrough
+  BAILIWICK_TEST_BINARY=$target_dir/release/bailiwick ./scripts/check-readme.sh
 }
 
 # --- running ---------------------------------------------------------------
