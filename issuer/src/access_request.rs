@@ -6,6 +6,7 @@
 //! Approving and narrowing is [`crate::narrowing`]'s.
 
 mod details;
+mod stored;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -17,7 +18,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub(crate) use details::{Details, RequestError, read_granted};
+pub(crate) use details::{Details, RequestError};
+pub(crate) use stored::read_granted;
 
 use crate::catalogue::{CatalogueSnapshot, CatalogueTool};
 
@@ -200,7 +202,7 @@ impl AccessRequest {
         if RequestDigest::of(text) != digest {
             return Err(DamagedRequest("its digest does not match".to_owned()));
         }
-        details::read_stored(text, STORED_VERSION)
+        stored::read_stored(text, STORED_VERSION)
     }
 
     /// The request in the form of RFC 9396, as the agent sent it or could have.
@@ -267,3 +269,6 @@ fn distinct<T: Ord>(items: &[T]) -> bool {
     let mut seen = BTreeSet::new();
     items.iter().all(|item| seen.insert(item))
 }
+
+#[cfg(test)]
+mod tests;

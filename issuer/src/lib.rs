@@ -19,12 +19,13 @@
 mod access_request;
 mod accounts;
 mod approval;
+mod asking;
 mod audit;
 mod call_reports;
 mod catalogue;
+mod collecting;
 mod config;
 mod core;
-mod device;
 mod duration_text;
 mod entropy;
 mod ids;

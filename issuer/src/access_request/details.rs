@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use bailiwick_datalog::{
-    Access, AgentName, ApplicationId, ArgumentConstraint, Audience, ResourcePath, Thumbprint,
-    ToolName, strict_json,
+    Access, ArgumentConstraint, Audience, ResourcePath, ToolName, strict_json,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{AccessRequest, Application, DamagedRequest, RequestedTool, ToolScope, distinct};
+use super::{Application, RequestedTool, ToolScope, distinct};
 use crate::{
     catalogue::CatalogueTool,
     text::{visible_line, visible_paragraphs},
@@ -126,10 +125,10 @@ pub(crate) struct Details {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DetailTool {
     pub(super) name: ToolName,
-    access: Option<Access>,
-    resources: Vec<ResourcePath>,
-    args: Vec<ArgumentConstraint>,
-    closed_arguments: bool,
+    pub(super) access: Option<Access>,
+    pub(super) resources: Vec<ResourcePath>,
+    pub(super) args: Vec<ArgumentConstraint>,
+    pub(super) closed_arguments: bool,
 }
 
 impl Details {
@@ -181,7 +180,7 @@ impl Details {
 }
 
 impl DetailTool {
-    fn read(wire: WireTool) -> Result<Self, RequestError> {
+    pub(super) fn read(wire: WireTool) -> Result<Self, RequestError> {
         let name = ToolName::parse(wire.name.as_str())
             .map_err(|e| RequestError::Malformed(visible_line(&e.to_string())))?;
         let access = match wire.access.as_deref() {
@@ -303,7 +302,7 @@ fn read_resources(tool: &ToolName, texts: &[String]) -> Result<Vec<ResourcePath>
     Ok(resources)
 }
 
-fn read_args(
+pub(super) fn read_args(
     tool: &ToolName,
     args: &Map<String, Value>,
 ) -> Result<Vec<ArgumentConstraint>, RequestError> {
@@ -324,17 +323,17 @@ fn read_args(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireDetail {
+pub(super) struct WireDetail {
     r#type: String,
     locations: Option<Vec<String>>,
     task: String,
-    duration: Option<u64>,
-    tools: Vec<WireTool>,
+    pub(super) duration: Option<u64>,
+    pub(super) tools: Vec<WireTool>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireTool {
+pub(super) struct WireTool {
     name: String,
     access: Option<String>,
     #[serde(default)]
@@ -343,99 +342,4 @@ struct WireTool {
     args: Map<String, Value>,
     #[serde(default)]
     closed_arguments: bool,
-}
-
-/// The stored form: everything the approver saw.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredRequest {
-    version: u64,
-    application: ApplicationId,
-    agent: AgentName,
-    task: String,
-    audience: Audience,
-    duration: u64,
-    holder: Option<Thumbprint>,
-    tools: Vec<StoredTool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredTool {
-    name: ToolName,
-    access: Access,
-    resources: Vec<ResourcePath>,
-    #[serde(default)]
-    args: Map<String, Value>,
-    #[serde(default)]
-    closed_arguments: bool,
-    title: String,
-    description: String,
-    definition_digest: String,
-}
-
-pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, DamagedRequest> {
-    let damaged = |why: String| DamagedRequest(why);
-    let stored: StoredRequest = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
-    if stored.version != version {
-        return Err(damaged(format!("unknown version {}", stored.version)));
-    }
-    let tools: Result<Vec<RequestedTool>, DamagedRequest> = stored
-        .tools
-        .into_iter()
-        .map(|tool| {
-            let args = read_args(&tool.name, &tool.args).map_err(|e| damaged(e.to_string()))?;
-            Ok(RequestedTool {
-                scope: ToolScope {
-                    name: tool.name,
-                    access: tool.access,
-                    resources: tool.resources,
-                    args,
-                    closed_arguments: tool.closed_arguments,
-                },
-                title: tool.title,
-                description: tool.description,
-                definition_digest: tool.definition_digest,
-            })
-        })
-        .collect();
-    Ok(AccessRequest {
-        application: stored.application,
-        agent: stored.agent,
-        task: stored.task,
-        audience: stored.audience,
-        duration: Duration::from_secs(stored.duration),
-        holder: stored.holder,
-        tools: tools?,
-    })
-}
-
-/// Reads the scopes of stored `authorization_details` back.
-///
-/// # Errors
-/// [`DamagedRequest`] when the text is not what [`super::authorization_details`] writes.
-pub(crate) fn read_granted(text: &str) -> Result<(Duration, Vec<ToolScope>), DamagedRequest> {
-    let damaged = |why: String| DamagedRequest(why);
-    let wire: Vec<WireDetail> = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
-    let [wire] =
-        <[WireDetail; 1]>::try_from(wire).map_err(|_| damaged("expected one entry".to_owned()))?;
-    let seconds = wire
-        .duration
-        .ok_or_else(|| damaged("no duration".to_owned()))?;
-    let scopes: Result<Vec<ToolScope>, DamagedRequest> = wire
-        .tools
-        .into_iter()
-        .map(|tool| {
-            let tool = DetailTool::read(tool).map_err(|e| damaged(e.to_string()))?;
-            let access = tool.access.ok_or_else(|| damaged("no access".to_owned()))?;
-            Ok(ToolScope {
-                name: tool.name,
-                access,
-                resources: tool.resources,
-                args: tool.args,
-                closed_arguments: tool.closed_arguments,
-            })
-        })
-        .collect();
-    Ok((Duration::from_secs(seconds), scopes?))
 }

@@ -1,5 +1,7 @@
 //! What sessions did, as the gateways report it.
 
+use std::collections::HashMap;
+
 use bailiwick_datalog::Timestamp;
 use sqlx::FromRow;
 
@@ -103,5 +105,19 @@ impl Store {
         .bind(session)
         .fetch_one(&self.reader)
         .await?)
+    }
+
+    /// The same for all sessions that were called for, by session.
+    pub(crate) async fn all_call_counts(&self) -> Result<HashMap<String, (i64, i64)>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT session_id, sum(decision = 'allow'), sum(decision = 'deny')
+             FROM call_decisions GROUP BY session_id",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, allowed, refused)| (id, (allowed, refused)))
+            .collect())
     }
 }

@@ -1,6 +1,6 @@
 //! Access requests: asked, then approved or denied once.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use sqlx::FromRow;
@@ -155,6 +155,23 @@ impl Store {
             .fetch_optional(&self.reader)
             .await?;
         row.map(StoredRequest::try_from).transpose()
+    }
+
+    /// The requests that led to the latest sessions, by id.
+    pub(super) async fn requests_of_sessions(
+        &self,
+        latest: i64,
+    ) -> Result<HashMap<String, StoredRequest>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM access_requests WHERE id IN
+             (SELECT request_id FROM sessions ORDER BY approved_at DESC, id LIMIT ?)",
+        )
+        .bind(latest)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.into_iter()
+            .map(|row| Ok((row.id.clone(), row.try_into()?)))
+            .collect()
     }
 
     /// The request whose device code has that digest.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_datalog::{Principal, SessionId, Timestamp};
-use sqlx::{FromRow, Row as _, sqlite::SqliteRow};
+use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, StoredRequest, damaged, from_db, to_db};
 use crate::{access_request::read_granted, narrowing::Granted};
@@ -105,15 +105,18 @@ impl Store {
 
     /// The latest sessions, newest first.
     pub(crate) async fn sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
-        let rows: Vec<SqliteRow> =
-            sqlx::query("SELECT id FROM sessions ORDER BY approved_at DESC, id LIMIT ?")
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM sessions ORDER BY approved_at DESC, id LIMIT ?")
                 .bind(MAX_LISTED)
                 .fetch_all(&self.reader)
                 .await?;
+        let mut requests = self.requests_of_sessions(MAX_LISTED).await?;
         let mut sessions = Vec::new();
         for row in rows {
-            let id: String = row.try_get(0)?;
-            sessions.extend(self.session(&id).await?);
+            // One approved between the two reads is on the next page load.
+            if let Some(request) = requests.remove(&row.request_id) {
+                sessions.push(row.join(request)?);
+            }
         }
         Ok(sessions)
     }

@@ -14,8 +14,8 @@ use super::{
     App,
     failure::{Failure, Fault, Problem},
     fields::{has_type, read_body},
-    pages::StateView,
     to_the_end,
+    views::StateView,
 };
 use crate::{
     audit::AuditLogError,

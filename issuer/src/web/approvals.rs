@@ -11,11 +11,9 @@ use super::{
     extract::{Approver, ApproverForm},
     failure::{Failure, Fault, PageFailure},
     fields::{FieldError, Fields},
-    pages::{
-        self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame, RequestView,
-        SessionView, WaitingView,
-    },
+    pages::{self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame},
     to_the_end,
+    views::{RequestView, SessionView, WaitingView},
 };
 use crate::{
     access_request::RequestDigest,

@@ -18,6 +18,7 @@ mod oauth;
 mod pages;
 mod sessions;
 mod sign_in;
+mod views;
 
 use std::sync::Arc;
 

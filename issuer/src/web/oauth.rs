@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     access_request::RequestError,
+    asking::{Ask, AskError, Asked},
+    collecting::PollError,
     core::Unavailable,
-    device::{Ask, AskError, Asked, PollError},
     secret::Secret,
 };
 

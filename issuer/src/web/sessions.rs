@@ -9,8 +9,9 @@ use super::{
     App,
     extract::{Approver, ApproverForm},
     failure::{Failure, Fault, PageFailure},
-    pages::{self, CallView, Frame, SessionPage, SessionView, SessionsPage},
+    pages::{self, Frame, SessionPage, SessionsPage},
     to_the_end,
+    views::{CallView, SessionView},
 };
 use crate::{core::Unavailable, revocation_feed::RevokedBy, store::Revoked};
 
@@ -20,17 +21,17 @@ pub(crate) async fn list(
     approver: Approver,
 ) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
-    let mut views = Vec::new();
-    for session in core.store.sessions().await.map_err(Unavailable::from)? {
-        let id = session.id.as_str();
-        let counts = core
-            .store
-            .call_counts(id)
-            .await
-            .map_err(Unavailable::from)?;
-        views.push(SessionView::of(&session, counts, now));
-    }
-    let (live, over) = views.into_iter().partition(|view| view.live);
+    let sessions = core.store.sessions().await.map_err(Unavailable::from)?;
+    let mut counts = core
+        .store
+        .all_call_counts()
+        .await
+        .map_err(Unavailable::from)?;
+    let views = sessions.iter().map(|session| {
+        let counts = counts.remove(session.id.as_str()).unwrap_or_default();
+        SessionView::of(session, counts, now)
+    });
+    let (live, over) = views.partition(|view| view.live);
     let page = SessionsPage {
         frame: frame(&approver),
         live,

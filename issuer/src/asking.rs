@@ -1,9 +1,10 @@
-//! The device flow (RFC 8628): an agent asks, waits, and collects its token once.
+//! Asking (RFC 8628 section 3.1): a request for access becomes something a person can decide.
+//! [`crate::approval`] decides it, [`crate::collecting`] hands out the token.
 
 use std::time::Duration;
 
-use bailiwick_datalog::{AgentName, Thumbprint, Timestamp};
-use serde_json::{Value, json};
+use bailiwick_datalog::{AgentName, Thumbprint};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::{
@@ -11,11 +12,9 @@ use crate::{
     catalogue::CatalogueError,
     core::{Core, Unavailable},
     ids::{UserCode, fresh_id},
-    mint::{self, FreshToken, MintError},
+    mint::{self, MintError},
     secret::Secret,
-    store::{
-        self, NewRequest, Poll, RequestState, StoredRequest, StoredSession, requests, sessions,
-    },
+    store::{NewRequest, StoreError, requests},
     text::visible_line,
 };
 
@@ -24,8 +23,6 @@ use crate::{
 const MAX_WAITING: i64 = 100;
 /// Draws of a user code before giving up; two live codes collide once in 250 million draws.
 const CODE_DRAWS: usize = 4;
-/// Added to the interval of an agent that polls too fast (RFC 8628 section 3.5).
-const SLOW_DOWN: Duration = Duration::from_secs(5);
 /// The agent's name when it gives none.
 const UNNAMED_AGENT: &str = "unnamed agent";
 
@@ -85,78 +82,9 @@ pub(crate) struct Asked {
     pub(crate) interval: Duration,
 }
 
-/// Why a poll brings no token.
-#[derive(Debug, Error)]
-pub(crate) enum PollError {
-    /// No application has that client id.
-    #[error("there is no application with that `client_id`")]
-    UnknownClient,
-    /// The device code is unknown, another client's, or used.
-    #[error("{0}")]
-    InvalidGrant(&'static str),
-    /// Nobody has decided yet.
-    #[error("nobody has decided yet")]
-    Pending,
-    /// Nobody has decided yet, and the agent asks too often.
-    #[error("polling too fast: wait {} s between polls", .interval.as_secs())]
-    SlowDown {
-        /// The new interval.
-        interval: Duration,
-    },
-    /// The approver said no.
-    #[error("{reason}")]
-    Denied {
-        /// Why.
-        reason: String,
-    },
-    /// The request or the approved time ran out.
-    #[error("{0}")]
-    Expired(&'static str),
-    /// The token could not be made or recorded.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-macro_rules! unavailable_from {
-    ($($source:ty => $($target:ty),+;)+) => {
-        $($(impl From<$source> for $target {
-            fn from(error: $source) -> Self {
-                Self::Unavailable(error.into())
-            }
-        })+)+
-    };
-}
-
-unavailable_from! {
-    store::StoreError => AskError, PollError;
-    MintError => PollError;
-}
-
-/// A token with what it is good for.
-#[derive(Debug)]
-pub(crate) struct Collected {
-    pub(crate) token: FreshToken,
-    pub(crate) session: StoredSession,
-    pub(crate) expires_in: Duration,
-}
-
-impl Collected {
-    /// The token response (RFC 6749 section 5.1, RFC 9396 section 7).
-    pub(crate) fn to_json(&self) -> Value {
-        let mut reply = json!({
-            "access_token": self.token.expose(),
-            "token_type": "Bearer",
-            "expires_in": self.expires_in.as_secs(),
-            "scope": self.session.granted.scope(),
-            "authorization_details":
-                self.session.granted.authorization_details(&self.session.request.request),
-            "session": self.session.id.as_str(),
-            "expires_at": self.session.expires_at.to_rfc3339(),
-        });
-        if let (Some(object), Some(words)) = (reply.as_object_mut(), &self.session.instructions) {
-            object.insert("instructions".to_owned(), json!(words));
-        }
-        reply
+impl From<StoreError> for AskError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
     }
 }
 
@@ -175,7 +103,7 @@ impl Core {
         let request = self.read_request(ask, &application).await?;
         let now = self.clock.now();
         self.check_fits(&request, &application, now)?;
-        let (canonical, digest) = request.to_stored().map_err(store::StoreError::from)?;
+        let (canonical, digest) = request.to_stored().map_err(StoreError::from)?;
         let expires_at = now
             .utc
             .checked_add(self.settings.request_lifetime)
@@ -227,120 +155,6 @@ impl Core {
             }
         }
         Err(Unavailable::Internal("no free user code".to_owned()).into())
-    }
-
-    /// Answers a poll. An approved request yields its token to exactly one poll.
-    ///
-    /// # Errors
-    /// [`PollError`].
-    pub(crate) async fn collect(
-        &self,
-        client_id: &str,
-        device_code: &Secret,
-    ) -> Result<Collected, PollError> {
-        let now = self.clock.now().utc;
-        let application = self
-            .store
-            .application_of_client(client_id)
-            .await?
-            .ok_or(PollError::UnknownClient)?;
-        let request = self
-            .store
-            .request_of_device(&device_code.digest())
-            .await?
-            .filter(|stored| stored.request.application == application.id)
-            .ok_or(PollError::InvalidGrant("the device code is not known"))?;
-        match request.state {
-            RequestState::Denied => {
-                let reason = request.denial_reason;
-                let reason = reason.unwrap_or_else(|| "the approver denied the request".to_owned());
-                Err(PollError::Denied { reason })
-            }
-            RequestState::Pending => Err(self.waiting(&request, now).await?),
-            RequestState::Approved => self.mint_for(&request.id, &application).await,
-        }
-    }
-
-    async fn waiting(
-        &self,
-        request: &StoredRequest,
-        now: Timestamp,
-    ) -> Result<PollError, PollError> {
-        if now >= request.expires_at {
-            return Ok(PollError::Expired("nobody decided in time; ask again"));
-        }
-        let mut change = self.store.change().await?;
-        let poll = requests::note_poll(&mut change, &request.id, now, SLOW_DOWN).await?;
-        store::commit(change).await?;
-        Ok(match poll {
-            Poll::InTime => PollError::Pending,
-            Poll::TooFast { interval } => PollError::SlowDown { interval },
-        })
-    }
-
-    /// Evaluate → bound → build → sign → verify → record → audit → reply.
-    async fn mint_for(
-        &self,
-        request_id: &str,
-        application: &Application,
-    ) -> Result<Collected, PollError> {
-        let now = self.clock.now();
-        let session = self.collectable(request_id, now.utc).await?;
-        if !session.granted.is_within(&session.request.request) {
-            let why = format!("session {} grants more than was asked for", session.id);
-            return Err(store::StoreError::Damaged(why).into());
-        }
-        let authority = mint::authority(&session, application, now.utc)?;
-        let token = self.mint.sign(&authority, now, &self.entropy)?;
-
-        let mut change = self.store.change().await?;
-        let revocation_id = token.revocation_id();
-        let bytes = revocation_id.as_bytes().as_slice();
-        if !sessions::swap_to_minted(&mut change, &session.id, bytes, now.utc).await? {
-            drop(change);
-            self.collectable(request_id, now.utc).await?;
-            return Err(PollError::InvalidGrant("the device code was used already"));
-        }
-        let fields = json!({
-            "session": session.id.as_str(),
-            "approval": request_id,
-            "revocation_id": revocation_id.to_hex(),
-            "issued_at": now.utc.to_rfc3339(),
-            "expires_at": session.expires_at.to_rfc3339(),
-        });
-        self.seal(change, now.utc, "token_minted", fields).await?;
-        tracing::info!(session = session.id.as_str(), "token minted");
-        let expires_in = session.expires_at.saturating_since(now.utc);
-        Ok(Collected {
-            token,
-            session,
-            expires_in,
-        })
-    }
-
-    async fn collectable(
-        &self,
-        request_id: &str,
-        now: Timestamp,
-    ) -> Result<StoredSession, PollError> {
-        let session = self
-            .store
-            .session_of_request(request_id)
-            .await?
-            .ok_or_else(|| {
-                store::StoreError::Damaged(format!("approved request {request_id} has no session"))
-            })?;
-        if session.minted_at.is_some() {
-            return Err(PollError::InvalidGrant("the device code was used already"));
-        }
-        if session.revoked_at.is_some() {
-            let reason = "the session was ended before its token was collected".to_owned();
-            return Err(PollError::Denied { reason });
-        }
-        if now >= session.expires_at {
-            return Err(PollError::Expired("the approved time is over; ask again"));
-        }
-        Ok(session)
     }
 
     async fn read_request(

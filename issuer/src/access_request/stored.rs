@@ -1,0 +1,109 @@
+//! Reading back what the store keeps: canonical requests, and granted details.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{
+    Access, AgentName, ApplicationId, Audience, ResourcePath, Thumbprint, ToolName,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    AccessRequest, DamagedRequest, RequestedTool, ToolScope,
+    details::{DetailTool, WireDetail, read_args},
+};
+
+/// The stored form: everything the approver saw.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRequest {
+    version: u64,
+    application: ApplicationId,
+    agent: AgentName,
+    task: String,
+    audience: Audience,
+    duration: u64,
+    holder: Option<Thumbprint>,
+    tools: Vec<StoredTool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredTool {
+    name: ToolName,
+    access: Access,
+    resources: Vec<ResourcePath>,
+    #[serde(default)]
+    args: Map<String, Value>,
+    #[serde(default)]
+    closed_arguments: bool,
+    title: String,
+    description: String,
+    definition_digest: String,
+}
+
+pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, DamagedRequest> {
+    let damaged = |why: String| DamagedRequest(why);
+    let stored: StoredRequest = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    if stored.version != version {
+        return Err(damaged(format!("unknown version {}", stored.version)));
+    }
+    let tools: Result<Vec<RequestedTool>, DamagedRequest> = stored
+        .tools
+        .into_iter()
+        .map(|tool| {
+            let args = read_args(&tool.name, &tool.args).map_err(|e| damaged(e.to_string()))?;
+            Ok(RequestedTool {
+                scope: ToolScope {
+                    name: tool.name,
+                    access: tool.access,
+                    resources: tool.resources,
+                    args,
+                    closed_arguments: tool.closed_arguments,
+                },
+                title: tool.title,
+                description: tool.description,
+                definition_digest: tool.definition_digest,
+            })
+        })
+        .collect();
+    Ok(AccessRequest {
+        application: stored.application,
+        agent: stored.agent,
+        task: stored.task,
+        audience: stored.audience,
+        duration: Duration::from_secs(stored.duration),
+        holder: stored.holder,
+        tools: tools?,
+    })
+}
+
+/// Reads the scopes of stored `authorization_details` back.
+///
+/// # Errors
+/// [`DamagedRequest`] when the text is not what [`super::authorization_details`] writes.
+pub(crate) fn read_granted(text: &str) -> Result<(Duration, Vec<ToolScope>), DamagedRequest> {
+    let damaged = |why: String| DamagedRequest(why);
+    let wire: Vec<WireDetail> = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    let [wire] =
+        <[WireDetail; 1]>::try_from(wire).map_err(|_| damaged("expected one entry".to_owned()))?;
+    let seconds = wire
+        .duration
+        .ok_or_else(|| damaged("no duration".to_owned()))?;
+    let scopes: Result<Vec<ToolScope>, DamagedRequest> = wire
+        .tools
+        .into_iter()
+        .map(|tool| {
+            let tool = DetailTool::read(tool).map_err(|e| damaged(e.to_string()))?;
+            let access = tool.access.ok_or_else(|| damaged("no access".to_owned()))?;
+            Ok(ToolScope {
+                name: tool.name,
+                access,
+                resources: tool.resources,
+                args: tool.args,
+                closed_arguments: tool.closed_arguments,
+            })
+        })
+        .collect();
+    Ok((Duration::from_secs(seconds), scopes?))
+}

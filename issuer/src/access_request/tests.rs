@@ -1,0 +1,115 @@
+use super::*;
+use crate::catalogue::CatalogueSnapshot;
+
+const AUDIENCE: &str = "http://127.0.0.1/mcp";
+
+fn application() -> Application {
+    Application {
+        id: ApplicationId::parse("default").unwrap(),
+        name: "Default".to_owned(),
+        default_duration: Duration::from_secs(900),
+        max_duration: Duration::from_secs(28_800),
+        max_depth: 3,
+    }
+}
+
+fn audience() -> Audience {
+    Audience::parse(AUDIENCE).unwrap()
+}
+
+fn read(details: &Value) -> AccessRequest {
+    let tool = |name: &str, access: &str| json!({"name": name, "title": name, "access": access, "definition_digest": "sha256/0"});
+    let catalogue = json!({"audience": AUDIENCE,
+        "tools": [tool("files.read_file", "read"), tool("files.write_file", "write")]});
+    let catalogue =
+        CatalogueSnapshot::parse(catalogue.to_string().as_bytes(), &audience()).unwrap();
+    let text = details.to_string();
+    let details = Details::parse(text.as_bytes(), &application(), &audience()).unwrap();
+    let agent = AgentName::parse("agent").unwrap();
+    AccessRequest::new(&application(), agent, None, audience(), details, &catalogue).unwrap()
+}
+
+fn details() -> Value {
+    json!([{"type": "mcp_tools", "task": "t", "duration": 60, "tools": [
+        {"name": "files.read_file", "resources": ["files/a", "files/b"]},
+        {"name": "files.write_file", "access": "write", "resources": ["files/c"],
+         "args": {"z": {"prefix": "p", "optional": true}, "a": {"one_of": ["x", 1, true]}},
+         "closed_arguments": true},
+    ]}])
+}
+
+#[test]
+fn stored_request_is_read_back_as_it_was() {
+    let request = read(&details());
+    let (text, digest) = request.to_stored().unwrap();
+    assert_eq!(AccessRequest::from_stored(&text, digest).unwrap(), request);
+    assert_eq!(
+        AccessRequest::from_stored(&text, digest)
+            .unwrap()
+            .to_stored()
+            .unwrap(),
+        (text, digest)
+    );
+}
+
+#[test]
+fn changed_text_does_not_match_its_digest() {
+    let (text, digest) = read(&details()).to_stored().unwrap();
+    let changed = text.replace("files/c", "files");
+    assert_ne!(changed, text);
+    assert!(AccessRequest::from_stored(&changed, digest).is_err());
+}
+
+#[test]
+fn order_of_members_does_not_change_the_digest_and_any_content_does() {
+    let digest = |details: &Value| read(details).to_stored().unwrap().1;
+    let before = digest(&details());
+    let mut reordered = details();
+    let tools = reordered[0]
+        .as_object_mut()
+        .unwrap()
+        .remove("tools")
+        .unwrap();
+    reordered[0]
+        .as_object_mut()
+        .unwrap()
+        .insert("tools".to_owned(), tools);
+    reordered[0]["tools"][1]["args"] =
+        json!({"a": {"one_of": ["x", 1, true]}, "z": {"optional": true, "prefix": "p"}});
+    assert_eq!(digest(&reordered), before);
+    for (pointer, value) in [
+        ("/0/task", json!("u")),
+        ("/0/duration", json!(61)),
+        ("/0/tools/0/resources/1", json!("files/d")),
+        ("/0/tools/1/args/z/prefix", json!("q")),
+        ("/0/tools/1/closed_arguments", json!(false)),
+    ] {
+        let mut other = details();
+        *other.pointer_mut(pointer).unwrap() = value;
+        assert_ne!(digest(&other), before, "{pointer}");
+    }
+}
+
+#[test]
+fn granted_details_are_read_back_as_they_were() {
+    let request = read(&details());
+    let scopes: Vec<ToolScope> = request
+        .tools
+        .iter()
+        .map(|tool| tool.scope.clone())
+        .collect();
+    let text = request.authorization_details().to_string();
+    assert_eq!(
+        read_granted(&text).unwrap(),
+        (Duration::from_secs(60), scopes)
+    );
+}
+
+#[test]
+fn digest_has_one_text_form() {
+    let digest = RequestDigest::of("x");
+    assert_eq!(RequestDigest::parse(&digest.to_hex()), Some(digest));
+    for bad in ["", "00", &"g".repeat(64), &"0".repeat(63), &"0".repeat(65)] {
+        assert_eq!(RequestDigest::parse(bad), None, "{bad}");
+    }
+}
