@@ -83,11 +83,9 @@ impl Running {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .unwrap();
+        // The shell's own `kill`: the program of that name is not everywhere.
+        let script = format!("kill -s {name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &script]).status().unwrap();
         assert!(status.success(), "signalling `{}`", self.name);
     }
 
