@@ -44,6 +44,44 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()
 }
 
+/// The fenced blocks of a Markdown text: their language and their lines.
+fn fences(markdown: &str) -> Vec<(String, Vec<String>)> {
+    let mut blocks: Vec<(String, Vec<String>)> = Vec::new();
+    let mut inside = false;
+    for line in markdown.lines() {
+        match line.strip_prefix("```") {
+            Some(language) if !inside => {
+                blocks.push((language.trim().to_owned(), Vec::new()));
+                inside = true;
+            }
+            Some(_) => inside = false,
+            None if inside => blocks.last_mut().unwrap().1.push(line.to_owned()),
+            None => {}
+        }
+    }
+    assert!(!inside, "every fence is closed");
+    blocks
+}
+
+#[test]
+fn readme_opens_with_exactly_two_set_up_commands() {
+    let readme = read("README.md");
+    let blocks = fences(&readme);
+    let commands: Vec<_> = blocks
+        .iter()
+        .filter(|(language, _)| language != "mermaid")
+        .take(2)
+        .flat_map(|(_, lines)| lines)
+        .map(|line| line.trim_start_matches("$ ").trim())
+        .filter(|line| line.starts_with("cargo ") || line.starts_with("./scripts/"))
+        .collect();
+    assert_eq!(commands, ["cargo run --release -- up", "./scripts/test.sh"]);
+    assert!(
+        blocks.iter().any(|(language, _)| language == "mermaid"),
+        "a picture of the flow"
+    );
+}
+
 #[test]
 fn one_command_runs_what_continuous_integration_runs() {
     assert!(read(".ci/run").contains("./scripts/test.sh"));

@@ -67,17 +67,18 @@ impl Running {
     pub(crate) fn line<T>(&mut self, awaited: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         let awaited = format!("{awaited} from `{}`", self.name);
         eventually(&awaited, PATIENCE, || {
-            // Asked before reading, so that a last line is not missed.
-            let ended = self.child.try_wait().unwrap();
             if let Some(found) = self.stdout.find(&pick) {
                 return Ok(found);
             }
-            match ended {
-                Some(status) if self.stdout.find(&pick).is_none() => {
-                    panic!("`{}` ended with {status} before {awaited}", self.name)
-                }
-                _ => Err("not printed yet".to_owned()),
-            }
+            let Some(status) = self.child.try_wait().unwrap() else {
+                return Err("not printed yet".to_owned());
+            };
+            // Its last words may still be on their way.
+            self.stdout.all();
+            self.stdout.find(&pick).map_or_else(
+                || panic!("`{}` ended with {status} before {awaited}", self.name),
+                Ok,
+            )
         })
     }
 

@@ -184,6 +184,11 @@ impl Apart {
         issuer.ended().expect_code(0);
     }
 
+    /// Ends the issuer as a power cut would.
+    pub(crate) fn kill_issuer(&mut self) {
+        self.issuing.take().expect("the issuer runs").kill();
+    }
+
     /// Ends the gateway as a power cut would.
     pub(crate) fn kill_gateway(&mut self) {
         self.guarding.take().expect("the gateway runs").kill();
