@@ -2,7 +2,7 @@
 //!
 //! A [`Caveat`] is the typed form of one Datalog check of the profile (rule 17). It renders to
 //! exactly one check ([`Caveat::to_check`]) and is recognised from a decoded one whatever
-//! library wrote it ([`recognise`]). A caveat can only narrow: each is one more condition.
+//! library wrote it (`recognise`). A caveat can only narrow: each is one more condition.
 
 mod evaluate;
 mod json;
