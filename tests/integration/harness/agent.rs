@@ -229,6 +229,7 @@ pub(crate) fn code_of(response: &Response) -> String {
         &body["code"],
         &body["error"]["data"]["code"],
         &body["result"]["_meta"]["bailiwick/denial"]["code"],
+        &body["result"]["_meta"]["bailiwick/error"]["code"],
         &body["error"],
     ];
     let code = places.into_iter().find_map(Value::as_str);
