@@ -38,7 +38,8 @@ impl DataDir {
     /// # Errors
     ///
     /// `data_dir_in_use` when another process holds the lock,
-    /// `data_dir_exposed` when other users could read the directory, and
+    /// `data_dir_exposed` when other users can reach the directory and it holds
+    /// something that is not ours, and
     /// `data_dir_unusable` when it cannot be created or locked.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let unusable = |error: &io::Error| {
@@ -52,7 +53,7 @@ impl DataDir {
         };
         create_private(path).map_err(|error| unusable(&error))?;
         let path = fs::canonicalize(path).map_err(|error| unusable(&error))?;
-        refuse_exposed(&path)?;
+        close_to_others(&path)?;
         let mut lock = open_lock(&path.join(LOCK)).map_err(|error| unusable(&error))?;
         let free =
             fs4::fs_std::FileExt::try_lock_exclusive(&lock).map_err(|error| unusable(&error))?;
@@ -76,24 +77,35 @@ fn create_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-fn refuse_exposed(path: &Path) -> Result<(), Failure> {
-    let mode = fs::metadata(path)
-        .map(|metadata| metadata.permissions().mode())
-        .unwrap_or(0o777);
-    if mode & 0o077 == 0 {
+/// Takes a directory that others can reach into private use, if it is empty or
+/// was used before. One with other things in it is left alone: it may be
+/// somebody's home.
+fn close_to_others(path: &Path) -> Result<(), Failure> {
+    let exposed = |error: Option<io::Error>| {
+        let why = error.map_or_else(String::new, |error| format!(": {error}"));
+        Failure::new(
+            "data_dir_exposed",
+            format!(
+                "other users can reach the data directory `{}`{why}",
+                path.display()
+            ),
+        )
+        .hint(format!(
+            "run `chmod 700 {}`, or choose another with `--data-dir`",
+            path.display()
+        ))
+    };
+    let metadata = fs::metadata(path).map_err(|error| exposed(Some(error)))?;
+    if metadata.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(Failure::new(
-        "data_dir_exposed",
-        format!(
-            "other users can reach the data directory `{}`",
-            path.display()
-        ),
-    )
-    .hint(format!(
-        "run `chmod 700 {}`, or choose another with `--data-dir`",
-        path.display()
-    )))
+    let empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if !path.join(LOCK).exists() && !empty() {
+        return Err(exposed(None));
+    }
+    tracing::warn!(path = %path.display(), "the data directory was open to others; closing it");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .map_err(|error| exposed(Some(error)))
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {
@@ -151,15 +163,26 @@ mod tests {
     }
 
     #[test]
-    fn a_new_directory_is_private_and_an_exposed_one_is_refused() {
+    fn a_directory_is_made_private_unless_it_holds_something_else() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
         drop(DataDir::open(&path).unwrap());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join(LOCK)), 0o600);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        let expose = || fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        expose();
+        drop(DataDir::open(&path).unwrap());
+        assert_eq!(mode(&path), 0o700);
+        fs::remove_file(path.join(LOCK)).unwrap();
+        expose();
+        drop(DataDir::open(&path).unwrap());
+        assert_eq!(mode(&path), 0o700);
+        fs::remove_file(path.join(LOCK)).unwrap();
+        fs::write(path.join("letter"), "").unwrap();
+        expose();
         assert_eq!(DataDir::open(&path).unwrap_err().code(), "data_dir_exposed");
+        assert_eq!(mode(&path), 0o755);
     }
 
     #[test]

@@ -87,8 +87,10 @@ pub(crate) struct AttenuateArgs {
 pub(crate) fn run(args: &AttenuateArgs, output: Output) -> Result<Exit, Failure> {
     let token = token_file::read(&args.token_file.token_file)?;
     let chain = token.decode()?;
-    let block = args.block(&chain, SystemClock::start().now().utc)?;
+    let now = SystemClock::start().now().utc;
+    let block = args.block(&chain, now)?;
     let narrowed = narrow::narrow(&token, &chain, &block, args.seal)?;
+    refuse_over(&chain, &narrowed.chain, now)?;
     if let Some(path) = &args.out {
         token_file::write(path, &narrowed.token)?;
     }
@@ -166,6 +168,24 @@ impl AttenuateArgs {
     }
 }
 
+/// Refuses a token that is over before it is handed on.
+fn refuse_over(old: &Chain, new: &Chain, now: Timestamp) -> Result<(), Failure> {
+    let (old, new) = (Effective::of(old).expires_at, Effective::of(new).expires_at);
+    if old <= now {
+        return Err(
+            Failure::new("expired", format!("the access ended at {old}"))
+                .hint("ask for a new token with `bailiwick request`")
+                .ending(Exit::ApprovalNeeded),
+        );
+    }
+    if new <= now {
+        return Err(Failure::usage(format!(
+            "the new token would have ended at {new}"
+        )));
+    }
+    Ok(())
+}
+
 /// The depth that leaves room for `further` blocks after the new one.
 fn depth_after(chain: &Chain, further: u8) -> Result<i64, Failure> {
     i64::try_from(chain.depth())
@@ -212,6 +232,32 @@ impl Event for Narrowed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_token_that_is_over_is_neither_narrowed_nor_made() {
+        let mut authority = fixture::authority();
+        let of = |authority: &_| {
+            fixture::text_of(&fixture::mint(authority))
+                .decode()
+                .unwrap()
+        };
+        let long = of(&authority);
+        let now = fixture::ISSUED_AT
+            .checked_add(Duration::from_secs(60))
+            .unwrap();
+        authority.expires_at = now;
+        let over = of(&authority);
+        assert!(refuse_over(&long, &long, now).is_ok());
+        assert_eq!(
+            refuse_over(&long, &over, now).unwrap_err().exit(),
+            Exit::Usage
+        );
+        assert_eq!(
+            refuse_over(&over, &over, now).unwrap_err().exit(),
+            Exit::ApprovalNeeded
+        );
+    }
 
     #[test]
     fn a_moment_is_rfc_3339() {

@@ -148,7 +148,7 @@ impl Event for Ready<'_> {
             "Bailiwick is up.\n\n  \
              issuer   {}\n  gateway  {}\n  data     {}\n\n\
              {sign_in}\n\n\
-             Then, in another terminal:\n  {}\n  {}\n  {}\n",
+             Then, in another terminal (Ctrl-C here ends it all):\n  {}\n  {}\n  {}\n",
             self.issuer,
             self.gateway,
             self.typed_data_dir.display(),
