@@ -69,6 +69,7 @@ impl Call {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arguments {
     json: Map<String, Value>,
+    /// INVARIANT: ascending by name, each name once.
     typed: Vec<(String, ArgumentValue)>,
 }
 
@@ -76,10 +77,11 @@ impl Arguments {
     /// Types a JSON object. Never fails: what constraints can't express becomes
     /// [`ArgumentValue::Unrepresentable`], present but failing every constraint on it.
     pub fn from_json(object: &Map<String, Value>) -> Self {
-        let typed = object
+        let mut typed: Vec<_> = object
             .iter()
             .map(|(name, value)| (name.clone(), ArgumentValue::from_json(value)))
             .collect();
+        typed.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             json: object.clone(),
             typed,
@@ -103,13 +105,14 @@ impl Arguments {
 
     /// The value of an argument, if the call has it.
     pub fn get(&self, name: &str) -> Option<&ArgumentValue> {
-        self.typed
-            .iter()
-            .find(|(candidate, _)| candidate == name)
-            .map(|(_, value)| value)
+        let found = self
+            .typed
+            .binary_search_by(|(candidate, _)| candidate.as_str().cmp(name));
+        let (_, value) = self.typed.get(found.ok()?)?;
+        Some(value)
     }
 
-    /// Names and values.
+    /// Names and values, ascending by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArgumentValue)> {
         self.typed
             .iter()

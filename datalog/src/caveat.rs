@@ -141,28 +141,6 @@ impl From<bool> for Scalar {
 }
 
 impl Caveat {
-    /// How many comparisons of list items this caveat asks of a call: to be bounded by
-    /// [`crate::limits::MAX_LIST_COMPARISONS`] before it is evaluated.
-    pub fn comparisons(&self, call: &crate::call::Call) -> usize {
-        match self {
-            Self::ClosedWorld(names) => names.len().saturating_mul(call.arguments.len()),
-            Self::Argument(ArgumentConstraint {
-                name,
-                rule:
-                    ArgumentRule::Subset(values)
-                    | ArgumentRule::AnyOf(values)
-                    | ArgumentRule::AllOf(values),
-                ..
-            }) => match call.arguments.get(name) {
-                Some(crate::call::ArgumentValue::Array(items)) => {
-                    values.len().saturating_mul(items.len())
-                }
-                _ => values.len(),
-            },
-            _ => 1,
-        }
-    }
-
     /// Names of the arguments that this caveat speaks of.
     pub fn mentioned_arguments(&self) -> impl Iterator<Item = &str> {
         let names: &[String] = match self {

@@ -21,6 +21,7 @@ pub mod effective;
 pub mod later_block;
 pub mod limits;
 pub mod name;
+pub mod plan;
 pub mod reference;
 pub mod request;
 pub mod resource;
@@ -43,6 +44,7 @@ pub use name::{
     Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, NameError, Principal,
     SessionId, Thumbprint, ToolName,
 };
+pub use plan::Plan;
 pub use request::Request;
 pub use resource::{ResourceError, ResourcePath};
 pub use revocation_id::{RevocationId, RevocationIdError};

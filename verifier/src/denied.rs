@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use bailiwick_datalog::{Access, ChainError, Timestamp, ToolName, words::visible};
+use bailiwick_datalog::{
+    Access, ChainError, ResourcePath, Timestamp, ToolName, plan::Refused, words::visible,
+};
 use thiserror::Error;
 
 /// A refusal. Exhaustive on purpose: a new reason breaks every map until someone handles it.
@@ -255,10 +257,10 @@ impl Denied {
         }
     }
 
-    pub(crate) fn tool_not_granted(tool: &ToolName, access: Access) -> Self {
-        Self::ToolNotGranted {
+    pub(crate) fn resource_not_granted(tool: &ToolName, resource: &ResourcePath) -> Self {
+        Self::ResourceNotGranted {
             tool: tool.as_str().to_owned(),
-            access,
+            resource: visible(&resource.to_string()),
         }
     }
 
@@ -292,6 +294,52 @@ impl From<ChainError> for Denied {
                 limit,
             },
             ChainError::Profile { block, what } => Self::ProfileViolation { block, what },
+        }
+    }
+}
+
+impl From<Refused<'_>> for Denied {
+    fn from(refused: Refused<'_>) -> Self {
+        match refused {
+            Refused::Expired {
+                now,
+                expires_at,
+                block,
+            } => Self::Expired {
+                now,
+                expires_at,
+                block,
+            },
+            Refused::NotYetValid { now, issued_at } => Self::NotYetValid { now, issued_at },
+            Refused::WrongAudience { block } => Self::WrongAudience { block },
+            Refused::DepthExceeded { depth, most, block } => {
+                Self::DepthExceeded { depth, most, block }
+            }
+            Refused::LimitExceeded { what, count, limit } => Self::LimitExceeded {
+                what: what.to_owned(),
+                count,
+                limit,
+            },
+            Refused::ToolNotGranted { tool, access } => Self::ToolNotGranted {
+                tool: tool.as_str().to_owned(),
+                access,
+            },
+            Refused::NoResource { tool } => Self::ResourceNotGranted {
+                tool: tool.as_str().to_owned(),
+                resource: "no resource".to_owned(),
+            },
+            Refused::ResourceNotGranted { tool, resource } => {
+                Self::resource_not_granted(tool, resource)
+            }
+            Refused::CaveatFailed {
+                block,
+                delegate,
+                caveat,
+            } => Self::CaveatFailed {
+                block,
+                delegate: delegate.map(|name| name.as_str().to_owned()),
+                condition: caveat.in_words(),
+            },
         }
     }
 }

@@ -29,6 +29,7 @@ mod token;
 pub mod trust;
 mod verifier;
 
+pub use bailiwick_datalog::plan::ISSUED_AT_LEEWAY;
 pub use clock::{Clock, ManualClock, Now};
 pub use denied::Denied;
 pub use keys::KeySet;
@@ -36,4 +37,4 @@ pub use permit::Permit;
 pub use revocation::{MemoryRevocations, RevocationStatus, RevocationView};
 pub use token::{UnverifiedToken, VerifiedToken};
 pub use trust::TrustAnchor;
-pub use verifier::{ISSUED_AT_LEEWAY, Verifier, VerifierConfig};
+pub use verifier::{Evaluation, Verifier, VerifierConfig};

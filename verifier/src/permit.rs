@@ -1,6 +1,6 @@
 //! The permit: what an effect demands.
 
-use bailiwick_datalog::{Call, RevocationId, Timestamp};
+use bailiwick_datalog::{Call, RevocationId, Timestamp, plan::GrantIds};
 
 /// Proof that one call was authorized at one moment. Only [`crate::Verifier`] makes one; whatever
 /// has an effect takes it, and executes the very call it holds.
@@ -14,7 +14,7 @@ pub struct Permit {
     pub(crate) principal: String,
     pub(crate) agent: String,
     pub(crate) delegates: Vec<String>,
-    pub(crate) grant_ids: Vec<String>,
+    pub(crate) grant_ids: GrantIds,
     pub(crate) expires_at: Timestamp,
     pub(crate) token_id: RevocationId,
 }

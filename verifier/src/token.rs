@@ -1,7 +1,9 @@
 //! Tokens before and after verification: two types, and one way from the first to the second.
 
+use std::sync::Arc;
+
 use bailiwick_datalog::{
-    Access, Chain, EncodedChain, Timestamp, ToolName,
+    Access, Chain, EncodedChain, Plan, Timestamp, ToolName,
     token_text::{self, TokenTextError},
 };
 use biscuit_auth::Biscuit;
@@ -101,63 +103,63 @@ fn malformed(what: &str) -> Denied {
 /// [`crate::Verifier`] makes one.
 #[derive(Clone)]
 pub struct VerifiedToken {
-    pub(crate) biscuit: Biscuit,
+    /// For the engine of the library, where it is to evaluate.
+    pub(crate) biscuit: Option<Biscuit>,
     /// The key that verified it.
     pub(crate) key: PublicKeyHex,
     /// The text as presented, which a DPoP proof binds.
     pub(crate) text: String,
-    pub(crate) chain: Chain,
-    pub(crate) expires_at: Timestamp,
+    pub(crate) plan: Arc<Plan>,
 }
 
 impl VerifiedToken {
     /// The decoded chain.
     #[must_use]
     pub fn chain(&self) -> &Chain {
-        &self.chain
+        self.plan.chain()
     }
 
     /// The session's id.
     #[must_use]
     pub fn session(&self) -> &str {
-        self.chain.authority().session.as_str()
+        self.chain().authority().session.as_str()
     }
 
     /// The approval that created the session.
     #[must_use]
     pub fn approval(&self) -> &str {
-        self.chain.authority().approval.as_str()
+        self.chain().authority().approval.as_str()
     }
 
     /// The application the session belongs to.
     #[must_use]
     pub fn application(&self) -> &str {
-        self.chain.authority().application.as_str()
+        self.chain().authority().application.as_str()
     }
 
     /// The human on whose behalf the session runs.
     #[must_use]
     pub fn principal(&self) -> &str {
-        self.chain.authority().principal.as_str()
+        self.chain().authority().principal.as_str()
     }
 
     /// The agent the session was approved for.
     #[must_use]
     pub fn agent(&self) -> &str {
-        self.chain.authority().agent.as_str()
+        self.chain().authority().agent.as_str()
     }
 
     /// The earliest end that any block sets: the first moment that is refused.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.expires_at
+        self.plan.expires_at()
     }
 
     /// True when some call of the tool could be allowed: a grant names it and no block excludes
     /// it. For showing a catalogue; never a decision.
     #[must_use]
     pub fn may_call(&self, tool: &ToolName, access: Access) -> bool {
-        bailiwick_datalog::Effective::of(&self.chain)
+        bailiwick_datalog::Effective::of(self.chain())
             .grants
             .iter()
             .any(|grant| grant.tool == tool.as_str() && grant.access == access)
@@ -168,7 +170,7 @@ impl std::fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifiedToken")
             .field("session", &self.session())
-            .field("expires_at", &self.expires_at)
+            .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
 }

@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bailiwick_datalog::{
-    Audience, Call, Caveat, Chain, Request, ResourcePath, Timestamp,
-    call::{MAX_RESOURCES, canonical_call_digest},
-    limits::{MAX_ARGUMENTS, MAX_LIST_COMPARISONS},
+    Audience, Call, Chain, Plan, Request,
+    call::canonical_call_digest,
+    plan::{GrantIds, Question},
     reference::{Policy, Refusal},
 };
 use biscuit_auth::{Algorithm, Biscuit, PublicKey, error};
@@ -26,9 +26,6 @@ use crate::{
     token::{UnverifiedToken, VerifiedToken},
 };
 
-/// How far ahead of this host's clock an issuer's may be (profile rule 4).
-pub const ISSUED_AT_LEEWAY: Duration = Duration::from_secs(30);
-
 /// What a verifier decides with.
 pub struct VerifierConfig {
     /// The one server it guards.
@@ -39,6 +36,17 @@ pub struct VerifierConfig {
     pub revocations: Arc<dyn RevocationView>,
 }
 
+/// How a verifier evaluates the conditions of a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evaluation {
+    /// By the token's compiled [`Plan`].
+    #[default]
+    Compiled,
+    /// By the plan, and then by the Biscuit library's engine on the token's own Datalog: slower by
+    /// far, and never of another opinion (a differential test holds that).
+    Reference,
+}
+
 /// Decides offline whether a token allows a call.
 pub struct Verifier {
     audience: Audience,
@@ -46,6 +54,7 @@ pub struct Verifier {
     revocations: Arc<dyn RevocationView>,
     proofs: Arc<ProofVerifier>,
     policy: Policy,
+    evaluation: Evaluation,
 }
 
 impl Verifier {
@@ -60,6 +69,7 @@ impl Verifier {
             revocations: config.revocations,
             proofs: Arc::default(),
             policy: Policy::load()?,
+            evaluation: Evaluation::default(),
         })
     }
 
@@ -68,6 +78,12 @@ impl Verifier {
     #[must_use]
     pub fn sharing_proofs(self, proofs: Arc<ProofVerifier>) -> Self {
         Self { proofs, ..self }
+    }
+
+    /// Evaluates in this way.
+    #[must_use]
+    pub fn with_evaluation(self, evaluation: Evaluation) -> Self {
+        Self { evaluation, ..self }
     }
 
     /// The audience this verifier guards.
@@ -88,17 +104,13 @@ impl Verifier {
     /// [`Denied`], never [`Denied::ToolNotGranted`] and the other reasons about a call.
     pub fn verify(&self, token: &UnverifiedToken, now: Now) -> Result<VerifiedToken, Denied> {
         let (biscuit, key) = self.check_signatures(token)?;
-        let chain = token.encoded.check_shape()?;
-        let expires_at = check_time(&chain, now.utc)?;
-        self.check_audience(&chain)?;
-        self.check_revocation(&chain, now.monotonic)?;
-        check_depth(&chain)?;
+        let plan = Plan::compile(token.encoded.check_shape()?);
+        self.check_standing(&plan, now)?;
         Ok(VerifiedToken {
-            biscuit,
+            biscuit: (self.evaluation == Evaluation::Reference).then_some(biscuit),
             key,
             text: token.text.clone(),
-            chain,
-            expires_at,
+            plan: Arc::new(plan),
         })
     }
 
@@ -145,32 +157,32 @@ impl Verifier {
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<Permit, Denied> {
-        if self.keys.load().get(token.chain.root_key_id()) != Some(&token.key) {
-            return Err(Denied::UnknownKey {
-                id: Some(token.chain.root_key_id()),
-            });
+        let id = token.chain().root_key_id();
+        if self.keys.load().get(id) != Some(&token.key) {
+            return Err(Denied::UnknownKey { id: Some(id) });
         }
-        check_time(&token.chain, now.utc)?;
-        self.check_audience(&token.chain)?;
-        self.check_revocation(&token.chain, now.monotonic)?;
+        self.check_standing(&token.plan, now)?;
         self.check_holder(token, call, proof, now)?;
         self.decide(token, call, now)
     }
 
+    /// What may change between two calls by one token: time, audience, revocation, depth.
+    fn check_standing(&self, plan: &Plan, now: Now) -> Result<(), Denied> {
+        plan.check_time(now.utc)?;
+        plan.check_audience(&self.audience)?;
+        self.check_revocation(plan.chain(), now.monotonic)?;
+        Ok(plan.check_depth()?)
+    }
+
     /// Grants and conditions, on a token that is verified and whose holder is proven.
     fn decide(&self, token: &VerifiedToken, call: &Call, now: Now) -> Result<Permit, Denied> {
-        check_bounds(&token.chain, call)?;
-        let grant_ids = check_grants(&token.chain, call)?;
-        for resource in &call.resources {
-            let request = Request {
-                time: now.utc,
-                audience: &self.audience,
-                depth: token.chain.depth(),
-                call,
-                resource,
-            };
-            check_caveats(&token.chain, &request)?;
-            self.evaluate(token, &request)?;
+        let grant_ids = token.plan.decide(&Question {
+            time: now.utc,
+            audience: &self.audience,
+            call,
+        })?;
+        if self.evaluation == Evaluation::Reference {
+            self.evaluate(token, call, now)?;
         }
         Ok(permit(token, call, grant_ids))
     }
@@ -210,7 +222,7 @@ impl Verifier {
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<(), Denied> {
-        let Some(holder) = token.chain.holder() else {
+        let Some(holder) = token.chain().holder() else {
             return Ok(());
         };
         let proof = proof.ok_or(Denied::HolderProofMissing)?;
@@ -241,18 +253,6 @@ impl Verifier {
             })
     }
 
-    fn check_audience(&self, chain: &Chain) -> Result<(), Denied> {
-        if chain.authority().audience != self.audience {
-            return Err(Denied::WrongAudience { block: 0 });
-        }
-        match caveats(chain).find(|(_, caveat)| {
-            matches!(caveat, Caveat::Audience(audience) if audience != self.audience.as_str())
-        }) {
-            Some((block, _)) => Err(Denied::WrongAudience { block }),
-            None => Ok(()),
-        }
-    }
-
     fn check_revocation(&self, chain: &Chain, monotonic: Duration) -> Result<(), Denied> {
         let session = chain.authority().session.as_str();
         match self
@@ -265,177 +265,35 @@ impl Verifier {
         }
     }
 
-    /// The meaning of the decision: the token's own Datalog under the policy. The typed checks
-    /// before it only find the reason, and are never more generous.
-    fn evaluate(&self, token: &VerifiedToken, request: &Request<'_>) -> Result<(), Denied> {
-        self.policy
-            .evaluate(&token.biscuit, request)
-            .map_err(|refusal| match refusal {
-                Refusal::NoGrant => resource_not_granted(request.call, request.resource),
-                Refusal::FailedCheck => Denied::PolicyDenied {
-                    what: "a check of the token failed".to_owned(),
-                },
-                Refusal::Error(what) => Denied::PolicyDenied {
-                    what: format!("the evaluation failed: {what}"),
-                },
-            })
-    }
-}
-
-/// The caveats of later blocks, each with its block's number.
-fn caveats(chain: &Chain) -> impl Iterator<Item = (usize, &Caveat)> {
-    chain
-        .blocks()
-        .iter()
-        .enumerate()
-        .flat_map(|(index, block)| {
-            block
-                .content
-                .caveats
-                .iter()
-                .map(move |caveat| (index.saturating_add(1), caveat))
-        })
-}
-
-/// The authority block's bounds and every later expiry; answers the earliest end.
-fn check_time(chain: &Chain, now: Timestamp) -> Result<Timestamp, Denied> {
-    let authority = chain.authority();
-    let mut earliest = (authority.expires_at, 0);
-    for (block, caveat) in caveats(chain) {
-        if let Caveat::Expiry { at, inclusive } = caveat {
-            let end = if *inclusive {
-                Timestamp::from_unix(at.unix().saturating_add(1))
-            } else {
-                *at
+    /// The meaning of the decision: the token's own Datalog under the policy, for each resource.
+    /// The plan has allowed the call before; it is never more generous.
+    fn evaluate(&self, token: &VerifiedToken, call: &Call, now: Now) -> Result<(), Denied> {
+        let denied = |what: String| Denied::PolicyDenied { what };
+        let biscuit = token.biscuit.as_ref().ok_or_else(|| {
+            denied("the token was verified for another way of evaluating".to_owned())
+        })?;
+        for resource in &call.resources {
+            let request = Request {
+                time: now.utc,
+                audience: &self.audience,
+                depth: token.chain().depth(),
+                call,
+                resource,
             };
-            earliest = earliest.min((end, block));
+            let answer = self.policy.evaluate(biscuit, &request);
+            answer.map_err(|refusal| match refusal {
+                Refusal::NoGrant => Denied::resource_not_granted(&call.tool, resource),
+                Refusal::FailedCheck => denied("a check of the token failed".to_owned()),
+                Refusal::Error(what) => denied(format!("the evaluation failed: {what}")),
+            })?;
         }
-    }
-    let (expires_at, block) = earliest;
-    if now >= expires_at {
-        return Err(Denied::Expired {
-            now,
-            expires_at,
-            block,
-        });
-    }
-    let latest_start = now.checked_add(ISSUED_AT_LEEWAY).unwrap_or(now);
-    if authority.issued_at > latest_start {
-        return Err(Denied::NotYetValid {
-            now,
-            issued_at: authority.issued_at,
-        });
-    }
-    Ok(expires_at)
-}
-
-fn check_depth(chain: &Chain) -> Result<(), Denied> {
-    let depth = chain.depth();
-    let bounds = caveats(chain).filter_map(|(block, caveat)| match caveat {
-        Caveat::Depth(most) => Some((block, *most)),
-        _ => None,
-    });
-    std::iter::once((0, i64::from(chain.authority().max_depth)))
-        .chain(bounds)
-        .find(|(_, most)| i64::try_from(depth).map_or(true, |depth| depth > *most))
-        .map_or(Ok(()), |(block, most)| {
-            Err(Denied::DepthExceeded { depth, most, block })
-        })
-}
-
-/// Bounds on what the call asks of the evaluation, counted before it runs.
-fn check_bounds(chain: &Chain, call: &Call) -> Result<(), Denied> {
-    let limits = chain.authority().limits.iter().map(|limit| &limit.caveat);
-    let comparisons = limits
-        .chain(caveats(chain).map(|(_, caveat)| caveat))
-        .map(|caveat| caveat.comparisons(call))
-        .fold(0_usize, usize::saturating_add);
-    let bounds = [
-        ("resources of one call", call.resources.len(), MAX_RESOURCES),
-        ("arguments of one call", call.arguments.len(), MAX_ARGUMENTS),
-        (
-            "comparisons of list items",
-            comparisons,
-            MAX_LIST_COMPARISONS,
-        ),
-    ];
-    bounds
-        .into_iter()
-        .find(|(_, count, limit)| count > limit)
-        .map_or(Ok(()), |(what, count, limit)| {
-            Err(Denied::LimitExceeded {
-                what: what.to_owned(),
-                count,
-                limit,
-            })
-        })
-}
-
-/// One grant for each resource, tool, access and path from the same grant (profile rules 6, 7).
-fn check_grants(chain: &Chain, call: &Call) -> Result<Vec<String>, Denied> {
-    let grants = || {
-        let granted = &chain.authority().grants;
-        granted
-            .iter()
-            .filter(|grant| grant.tool == call.tool && grant.access == call.access)
-    };
-    if grants().next().is_none() {
-        return Err(Denied::tool_not_granted(&call.tool, call.access));
-    }
-    if call.resources.is_empty() {
-        return Err(Denied::ResourceNotGranted {
-            tool: call.tool.as_str().to_owned(),
-            resource: "no resource".to_owned(),
-        });
-    }
-    call.resources
-        .iter()
-        .map(|resource| {
-            grants()
-                .find(|grant| resource.is_under(&grant.path))
-                .map(|grant| grant.id.clone())
-                .ok_or_else(|| resource_not_granted(call, resource))
-        })
-        .collect()
-}
-
-fn resource_not_granted(call: &Call, resource: &ResourcePath) -> Denied {
-    Denied::ResourceNotGranted {
-        tool: call.tool.as_str().to_owned(),
-        resource: bailiwick_datalog::words::visible(&resource.to_string()),
+        Ok(())
     }
 }
 
-/// Finds the first condition that fails, in the order of the blocks.
-fn check_caveats(chain: &Chain, request: &Request<'_>) -> Result<(), Denied> {
-    let failed = |block: usize, delegate: Option<&str>, caveat: &Caveat| Denied::CaveatFailed {
-        block,
-        delegate: delegate.map(str::to_owned),
-        condition: caveat.in_words(),
-    };
-    let mut limits = chain.authority().limits.iter();
-    if let Some(limit) =
-        limits.find(|limit| limit.tool == request.call.tool && !limit.caveat.holds(request))
-    {
-        return Err(failed(0, None, &limit.caveat));
-    }
-    for (index, block) in chain.blocks().iter().enumerate() {
-        let delegate = block.content.delegate.as_ref().map(|name| name.as_str());
-        if let Some(caveat) = block
-            .content
-            .caveats
-            .iter()
-            .find(|caveat| !caveat.holds(request))
-        {
-            return Err(failed(index.saturating_add(1), delegate, caveat));
-        }
-    }
-    Ok(())
-}
-
-fn permit(token: &VerifiedToken, call: &Call, grant_ids: Vec<String>) -> Permit {
-    let authority = token.chain.authority();
-    let ids = token.chain.revocation_ids();
+fn permit(token: &VerifiedToken, call: &Call, grant_ids: GrantIds) -> Permit {
+    let authority = token.chain().authority();
+    let ids = token.chain().revocation_ids();
     Permit {
         call: call.clone(),
         session: authority.session.as_str().to_owned(),
@@ -443,9 +301,9 @@ fn permit(token: &VerifiedToken, call: &Call, grant_ids: Vec<String>) -> Permit 
         application: authority.application.as_str().to_owned(),
         principal: authority.principal.as_str().to_owned(),
         agent: authority.agent.as_str().to_owned(),
-        delegates: token.chain.delegates().map(str::to_owned).collect(),
+        delegates: token.chain().delegates().map(str::to_owned).collect(),
         grant_ids,
-        expires_at: token.expires_at,
+        expires_at: token.expires_at(),
         token_id: *ids
             .last()
             .unwrap_or(&bailiwick_datalog::RevocationId::from_bytes([0; 64])),

@@ -1,7 +1,7 @@
 //! Typed evaluation of one caveat.
 //!
-//! Used to say *which* caveat failed and to work out effective authority. The decision itself is
-//! the Datalog engine's ([`crate::reference`]); a property test holds the two together.
+//! What [`crate::plan`] decides by. The meaning is the Datalog engine's ([`crate::reference`]); a
+//! property test and a differential test hold the two together.
 
 use super::{ArgumentConstraint, ArgumentRule, Caveat, HostRule, Scalar, UrlRule};
 use crate::{

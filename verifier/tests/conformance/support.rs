@@ -6,8 +6,8 @@ use bailiwick_datalog::{
     Access, Audience, Authority, Call, Grant, LaterBlock, ResourcePath, Timestamp, ToolName,
 };
 use bailiwick_verifier::{
-    Denied, KeySet, MemoryRevocations, Now, Permit, RevocationView, UnverifiedToken, Verifier,
-    VerifierConfig, signed::PublicKeyHex,
+    Denied, Evaluation, KeySet, MemoryRevocations, Now, Permit, RevocationView, UnverifiedToken,
+    Verifier, VerifierConfig, signed::PublicKeyHex,
 };
 use biscuit_auth::{
     Biscuit, KeyPair, PrivateKey,
@@ -137,8 +137,18 @@ pub(crate) fn verifier() -> Verifier {
     verifier_with(key_set(), Arc::new(MemoryRevocations::fixed([])))
 }
 
+/// The decision, which both ways of evaluating must reach.
 pub(crate) fn decide_call(bytes: &[u8], call: &Call) -> Result<Permit, Denied> {
-    verifier().authorize(&UnverifiedToken::from_bytes(bytes)?, call, at(NOW))
+    let token = UnverifiedToken::from_bytes(bytes)?;
+    let decision = verifier().authorize(&token, call, at(NOW));
+    let reference = verifier().with_evaluation(Evaluation::Reference);
+    let meant = reference.authorize(&token, call, at(NOW));
+    let ids = |decision: &Result<Permit, Denied>| {
+        let permit = decision.as_ref().map_err(Denied::clone);
+        permit.map(|permit| permit.grant_ids().to_vec())
+    };
+    assert_eq!(ids(&decision), ids(&meant));
+    decision
 }
 
 pub(crate) fn decide(bytes: &[u8]) -> Result<Permit, Denied> {
