@@ -179,7 +179,7 @@ fn flat_term<'a>(
     symbols: &'a Symbols,
 ) -> Result<TermView<'a>, WireError> {
     Ok(match &message.content {
-        Some(term::Content::Variable(variable)) => TermView::Variable(*variable),
+        Some(term::Content::Variable(index)) => TermView::Variable(variable(*index, symbols)?),
         Some(term::Content::Integer(integer)) => TermView::Integer(*integer),
         Some(term::Content::String(index)) => {
             TermView::Str(symbols.resolve(*index).ok_or(WireError::Undefined)?)
@@ -253,10 +253,21 @@ fn closure_view<'a>(
             return Err(WireError::Unsupported("a closure inside a closure"));
         }
     };
+    let params = message.params.iter();
     Ok(OpView::Closure(
-        message.params.clone(),
+        params
+            .map(|index| variable(*index, symbols))
+            .collect::<Result<_, _>>()?,
         ops_view(&message.ops, symbols, within)?,
     ))
+}
+
+/// A variable, which must have a name although nothing depends on it: the library looks it up.
+fn variable(index: u32, symbols: &Symbols) -> Result<u32, WireError> {
+    match symbols.resolve(u64::from(index)) {
+        Some(_) => Ok(index),
+        None => Err(WireError::Undefined),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use bailiwick_datalog::{Call, ResourcePath, UrlArgument};
 use biscuit_auth::format::schema::{self, scope};
+use prost::Message;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
@@ -528,4 +529,61 @@ fn symbols_of_earlier_blocks_cannot_be_listed_again() {
     let token = append_text(&mint(&authority()), "check if tool(\"files.read_file\");");
     let forge = Forge::of(&token).edit(1, |block| block.symbols.push("s-1".to_owned()));
     assert_eq!(forge.verdict(), "malformed_token");
+}
+
+#[test]
+fn variables_without_a_name_are_malformed() {
+    let check = "check if args($a), [\"a\"].all($x -> $a.get(\"n\").contains($x));";
+    let token = append_text(&mint(&authority()), check);
+    let last = |block: &schema::Block| 1_023 + u32::try_from(block.symbols.len()).unwrap();
+    let symbols_before = {
+        let first = Forge::of(&mint(&authority()));
+        let block = schema::Block::decode(first.message.authority.block.as_slice()).unwrap();
+        last(&block) - 1_023
+    };
+    let renamed = |unknown: bool| {
+        Forge::of(&token)
+            .edit(1, |block| {
+                let named = symbols_before + last(block);
+                let name = if unknown { named + 1 } else { named };
+                let expression = &mut block.checks[0].queries[0].expressions[0];
+                for op in &mut expression.ops {
+                    if let Some(schema::op::Content::Closure(closure)) = &mut op.content {
+                        closure.params = vec![name];
+                        rename_last_variable(&mut closure.ops, name);
+                    }
+                }
+            })
+            .verdict()
+    };
+    // Without the argument the check fails, so a well-formed one is a failed caveat.
+    assert_eq!(renamed(false), "caveat_failed");
+    assert_eq!(renamed(true), "malformed_token");
+    let variable = Forge::of(&append_text(
+        &mint(&authority()),
+        "check if time($t), $t < 2030-01-01T00:00:00Z;",
+    ))
+    .edit(1, |block| {
+        let name = Some(schema::term::Content::Variable(500));
+        let query = &mut block.checks[0].queries[0];
+        query.body[0].terms[0].content = name.clone();
+        if let Some(schema::op::Content::Value(term)) = &mut query.expressions[0].ops[0].content {
+            term.content = name;
+        }
+    });
+    assert_eq!(variable.verdict(), "malformed_token");
+}
+
+/// Gives the last variable among operations another name.
+fn rename_last_variable(ops: &mut [schema::Op], name: u32) {
+    let variables = ops.iter_mut().filter_map(|op| match &mut op.content {
+        Some(schema::op::Content::Value(term)) => match &mut term.content {
+            Some(schema::term::Content::Variable(variable)) => Some(variable),
+            _ => None,
+        },
+        _ => None,
+    });
+    if let Some(variable) = variables.last() {
+        *variable = name;
+    }
 }
