@@ -136,13 +136,13 @@ stage_tests() {
 # Licences, sources, bans and minimum versions are held by the `supply_chain`
 # tests in any case. cargo-deny reads the same deny.toml and looks closer: at
 # other platforms' dependencies and at the licence texts. It is built once, into
-# the target directory.
+# the target directory, without optimisation: it runs for a second.
 deny_version=0.20.2
 stage_supply-chain() {
   local tools=$target_dir/tools
   if [[ ! -x $tools/bin/cargo-deny ]]; then
     CARGO_TARGET_DIR=$tools/build cargo install cargo-deny --version "$deny_version" --locked \
-      --quiet --root "$tools"
+      --debug --quiet --root "$tools"
     rm -rf -- "$tools/build"
   fi
   PATH=$tools/bin:$PATH cargo deny --locked check --hide-inclusion-graph bans licenses sources
