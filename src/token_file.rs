@@ -6,10 +6,14 @@ use std::path::Path;
 
 use bailiwick_datalog::Chain;
 use bailiwick_datalog::token_text::{self, TokenTextError};
+use bailiwick_datalog::words::visible;
 use bailiwick_verifier::Denied;
+use url::Url;
 
 use crate::exit::{Exit, Failure};
-use crate::files;
+use crate::{files, http};
+
+const ASK_AGAIN: &str = "ask for a new token with `bailiwick request`";
 
 /// Twice the text of the largest token, so that one too large is still read
 /// and refused for what it is.
@@ -92,6 +96,44 @@ pub(crate) fn read(path: &Path) -> Result<TokenText, Failure> {
     }
 }
 
+/// Reads the token of a file that is about to be sent to `server`.
+///
+/// # Errors
+///
+/// As [`read`]; with exit code 4 the code for what is wrong with the token,
+/// or `wrong_audience` when it is for another server: a token that is sent
+/// where it is no good is only given away.
+pub(crate) fn read_for(path: &Path, server: &Url) -> Result<TokenText, Failure> {
+    let token = read(path)?;
+    let chain = token
+        .decode()
+        .map_err(|failure| failure.hint(ASK_AGAIN).ending(Exit::ApprovalNeeded))?;
+    let audience = chain.authority().audience.as_str();
+    let endpoint = http::endpoint(server, "mcp")?;
+    if Url::parse(audience).is_ok_and(|audience| is_same_server(&audience, &endpoint)) {
+        return Ok(token);
+    }
+    Err(Failure::new(
+        "wrong_audience",
+        format!(
+            "the token is for {}, not for {endpoint}; it was not sent",
+            visible(audience)
+        ),
+    )
+    .hint("name its server with `--server`, or ask for a token for this one")
+    .ending(Exit::ApprovalNeeded))
+}
+
+/// Loopback has several names; everything else is compared as it is.
+fn is_same_server(one: &Url, other: &Url) -> bool {
+    one == other
+        || http::is_loopback(one)
+            && http::is_loopback(other)
+            && one.scheme() == other.scheme()
+            && one.port_or_known_default() == other.port_or_known_default()
+            && one.path() == other.path()
+}
+
 /// Writes a token to a file of mode 0600, whole or not at all.
 ///
 /// # Errors
@@ -138,6 +180,7 @@ pub(crate) fn refuse_foreign(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
 
     #[test]
     fn a_missing_token_asks_for_approval() {
@@ -157,6 +200,44 @@ mod tests {
         let refused = write(&path, &TokenText::new("abc")).unwrap_err();
         assert_eq!(refused.code(), "not_a_token_file");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "Dear Sir");
+    }
+
+    #[test]
+    fn a_token_is_read_for_the_server_it_names_and_for_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        write(
+            &path,
+            &fixture::text_of(&fixture::mint(&fixture::authority())),
+        )
+        .unwrap();
+        let read_at = |server: &str| read_for(&path, &Url::parse(server).unwrap());
+        assert!(read_at("http://127.0.0.1:8401").is_ok());
+        assert!(read_at("http://localhost:8401/").is_ok());
+        for other in [
+            "http://127.0.0.1:8402",
+            "https://127.0.0.1:8401",
+            "http://10.0.0.1:8401",
+            "http://127.0.0.1:8401/base",
+        ] {
+            let refused = read_at(other).unwrap_err();
+            assert_eq!(
+                (refused.code(), refused.exit()),
+                ("wrong_audience", Exit::ApprovalNeeded)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("letter");
+        std::fs::write(&path, "Dear Sir").unwrap();
+        let refused = read_for(&path, &Url::parse("http://127.0.0.1:8401").unwrap()).unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.exit()),
+            ("malformed_token", Exit::ApprovalNeeded)
+        );
     }
 
     #[test]

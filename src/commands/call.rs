@@ -50,7 +50,7 @@ pub(crate) async fn run(args: CallArgs, output: Output) -> Result<Exit, Failure>
         Some(text) => whole(text)?,
         None => one_by_one(&args.arguments)?,
     };
-    let token = token_file::read(&args.token_file.token_file)?;
+    let token = token_file::read_for(&args.token_file.token_file, &args.server.server)?;
     let client = McpClient::connect(&args.server.server, &token).await?;
     let answer = client.call(&args.tool, arguments).await;
     client.close().await;

@@ -27,7 +27,7 @@ pub(crate) struct ToolsArgs {
 
 /// Lists the tools.
 pub(crate) async fn run(args: ToolsArgs, output: Output) -> Result<Exit, Failure> {
-    let token = token_file::read(&args.token_file.token_file)?;
+    let token = token_file::read_for(&args.token_file.token_file, &args.server.server)?;
     let client = McpClient::connect(&args.server.server, &token).await?;
     let tools = client.tools().await;
     client.close().await;
