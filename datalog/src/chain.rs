@@ -6,6 +6,9 @@
 
 mod encoded;
 mod shape;
+pub mod signed;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -67,8 +70,8 @@ pub enum ChainError {
 /// A chain inside the profile. Says nothing of signatures, time or revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
-    authority: Authority,
-    blocks: Vec<ChainBlock>,
+    authority: Arc<Authority>,
+    blocks: Vec<Arc<ChainBlock>>,
     root_key_id: u32,
     sealed: bool,
     revocation_ids: Vec<RevocationId>,
@@ -99,7 +102,7 @@ impl Chain {
     }
 
     /// The later blocks, in order.
-    pub fn blocks(&self) -> &[ChainBlock] {
+    pub fn blocks(&self) -> &[Arc<ChainBlock>] {
         &self.blocks
     }
 

@@ -189,7 +189,7 @@ fn conditions<'a>(
     chain: &'a Chain,
     limits: &'a [Caveat],
 ) -> impl Iterator<Item = (usize, Option<&'a DelegateName>, &'a Caveat)> {
-    let of_block = |(index, block): (usize, &'a ChainBlock)| {
+    let of_block = |(index, block): (usize, &'a Arc<ChainBlock>)| {
         let delegate = block.content.delegate.as_ref();
         let caveats = block.content.caveats.iter();
         caveats.map(move |caveat| (index.saturating_add(1), delegate, caveat))

@@ -5,6 +5,8 @@
 //! closures inside closures) becomes [`TermView::Other`] or no view at all, which the profile
 //! then refuses. Work and memory are linear in the block's bytes.
 
+use std::{collections::HashSet, sync::Arc};
+
 use biscuit_auth::format::schema::{self, op, op_binary, op_unary, term};
 
 /// Symbols that every token has without listing them (Biscuit specification, symbol table).
@@ -44,28 +46,29 @@ const SYMBOL_OFFSET: u64 = 1_024;
 /// The symbols in force for one block: the defaults, then what earlier first-party blocks and the
 /// block itself list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Symbols(Vec<String>);
+pub(crate) struct Symbols {
+    listed: Vec<Arc<str>>,
+    /// The same symbols, for finding repetitions.
+    known: HashSet<Arc<str>>,
+}
 
 impl Symbols {
     /// Adds a block's own symbols. `None` when one of them is already known, which the format
-    /// forbids.
+    /// forbids; the table is then of no use.
     pub(crate) fn extend(&mut self, symbols: &[String]) -> Option<()> {
-        let mut known: std::collections::HashSet<&str> = self
-            .0
-            .iter()
-            .map(String::as_str)
-            .chain(DEFAULT_SYMBOLS)
-            .collect();
-        if !symbols.iter().all(|symbol| known.insert(symbol)) {
-            return None;
+        for symbol in symbols {
+            let symbol: Arc<str> = Arc::from(symbol.as_str());
+            if DEFAULT_SYMBOLS.contains(&&*symbol) || !self.known.insert(Arc::clone(&symbol)) {
+                return None;
+            }
+            self.listed.push(symbol);
         }
-        self.0.extend_from_slice(symbols);
         Some(())
     }
 
     pub(crate) fn resolve(&self, index: u64) -> Option<&str> {
         match index.checked_sub(SYMBOL_OFFSET) {
-            Some(own) => self.0.get(usize::try_from(own).ok()?).map(String::as_str),
+            Some(own) => self.listed.get(usize::try_from(own).ok()?).map(|s| &**s),
             None => DEFAULT_SYMBOLS.get(usize::try_from(index).ok()?).copied(),
         }
     }

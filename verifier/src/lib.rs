@@ -24,6 +24,7 @@ pub mod holder;
 pub mod keys;
 mod permit;
 pub mod revocation;
+mod signatures;
 pub mod signed;
 mod token;
 pub mod trust;

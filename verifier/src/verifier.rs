@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bailiwick_datalog::{
-    Audience, Call, Chain, Plan, Request,
+    Audience, Call, Chain, EncodedChain, Plan, Request,
     call::canonical_call_digest,
     plan::{GrantIds, Question},
     reference::{Policy, Refusal},
@@ -22,6 +22,7 @@ use crate::{
     keys::KeySet,
     permit::Permit,
     revocation::{RevocationStatus, RevocationView},
+    signatures::{BadChain, Link},
     signed::PublicKeyHex,
     token::{UnverifiedToken, VerifiedToken},
 };
@@ -103,11 +104,11 @@ impl Verifier {
     /// # Errors
     /// [`Denied`], never [`Denied::ToolNotGranted`] and the other reasons about a call.
     pub fn verify(&self, token: &UnverifiedToken, now: Now) -> Result<VerifiedToken, Denied> {
-        let (biscuit, key) = self.check_signatures(token)?;
+        let key = self.check_signatures(token)?;
         let plan = Plan::compile(token.encoded.check_shape()?);
         self.check_standing(&plan, now)?;
         Ok(VerifiedToken {
-            biscuit: (self.evaluation == Evaluation::Reference).then_some(biscuit),
+            biscuit: self.for_the_engine(token, &key)?,
             key,
             text: token.text.clone(),
             plan: Arc::new(plan),
@@ -187,32 +188,42 @@ impl Verifier {
         Ok(permit(token, call, grant_ids))
     }
 
-    /// Answers the verified token and the key that verified it.
-    fn check_signatures(&self, token: &UnverifiedToken) -> Result<(Biscuit, PublicKeyHex), Denied> {
-        let id = token.encoded.root_key_id();
-        let unknown = Denied::UnknownKey { id: Some(id) };
-        let root = self
-            .keys
-            .load()
-            .get(id)
-            .copied()
-            .ok_or_else(|| unknown.clone())?;
-        let library_key =
-            PublicKey::from_bytes(&root.to_bytes(), Algorithm::Ed25519).map_err(|_| unknown)?;
-        match Biscuit::from(&token.bytes, library_key) {
-            Ok(biscuit) => Ok((biscuit, root)),
-            Err(error::Token::Format(
-                error::Format::Signature(_)
-                | error::Format::SealedSignature
-                | error::Format::InvalidSignatureSize(_),
-            )) => Err(Denied::BadSignature),
-            // The library reads less than the format allows; say what the profile says of it.
-            Err(_) => Err(token.encoded.check_shape().map_or_else(Denied::from, |_| {
-                Denied::MalformedToken {
-                    what: "the Biscuit library does not accept it".to_owned(),
-                }
-            })),
+    /// Answers the key that verified the signatures.
+    fn check_signatures(&self, token: &UnverifiedToken) -> Result<PublicKeyHex, Denied> {
+        let chain = &token.encoded;
+        let id = chain.root_key_id();
+        let root = self.keys.load().get(id).copied();
+        let root = root.ok_or(Denied::UnknownKey { id: Some(id) })?;
+        match verify_signatures(chain, &root) {
+            Ok(()) => Ok(root),
+            Err(BadChain::Signature) => Err(Denied::BadSignature),
+            // Say what the profile says of it, if it says anything.
+            Err(BadChain::Unreadable) => {
+                Err(chain
+                    .check_shape()
+                    .map_or_else(Denied::from, |_| Denied::MalformedToken {
+                        what: "a key or signature is not one of the format".to_owned(),
+                    }))
+            }
         }
+    }
+
+    /// The token as the library reads it, where its engine is to evaluate.
+    fn for_the_engine(
+        &self,
+        token: &UnverifiedToken,
+        root: &PublicKeyHex,
+    ) -> Result<Option<Biscuit>, Denied> {
+        if self.evaluation == Evaluation::Compiled {
+            return Ok(None);
+        }
+        PublicKey::from_bytes(&root.to_bytes(), Algorithm::Ed25519)
+            .map_err(error::Token::Format)
+            .and_then(|root| Biscuit::from(&token.bytes, root))
+            .map(Some)
+            .map_err(|_| Denied::MalformedToken {
+                what: "the Biscuit library does not accept it".to_owned(),
+            })
     }
 
     fn check_holder(
@@ -289,6 +300,12 @@ impl Verifier {
         }
         Ok(())
     }
+}
+
+fn verify_signatures(chain: &EncodedChain, root: &PublicKeyHex) -> Result<(), BadChain> {
+    let link = Link::root(*root.verifying_key()).verify_blocks(chain.signed_blocks())?;
+    let last = chain.signed_blocks().last().ok_or(BadChain::Unreadable)?;
+    link.verify_proof(chain.proof(), last)
 }
 
 fn permit(token: &VerifiedToken, call: &Call, grant_ids: GrantIds) -> Permit {

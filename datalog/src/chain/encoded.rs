@@ -3,29 +3,26 @@
 use biscuit_auth::format::schema::{self, check, proof, public_key};
 use prost::Message;
 
-use super::{Chain, ChainError, shape};
+use super::{
+    Chain, ChainError, shape,
+    signed::{ExternalSignature, KEY_BYTES, Proof, SignedBlock},
+};
 use crate::{limits::MAX_BLOCKS, revocation_id::RevocationId, token_text::MAX_TOKEN_BYTES};
-
-const PUBLIC_KEY_BYTES: usize = 32;
-const SECRET_KEY_BYTES: usize = 32;
-const SIGNATURE_BYTES: usize = 64;
 
 /// A token that decodes to canonical messages: re-encoding gives the same bytes, every key is
 /// Ed25519, every signature has the right size, and the root key is named.
 #[derive(Clone, Debug)]
 pub struct EncodedChain {
     pub(super) root_key_id: u32,
-    pub(super) sealed: bool,
     pub(super) blocks: Vec<EncodedBlock>,
+    pub(super) proof: Proof,
 }
 
-/// One block's messages.
+/// One block: its message, and what is signed of it.
 #[derive(Clone, Debug)]
 pub(super) struct EncodedBlock {
     pub(super) content: schema::Block,
-    pub(super) external_key: Option<[u8; PUBLIC_KEY_BYTES]>,
-    pub(super) signature_version: u32,
-    pub(super) revocation_id: RevocationId,
+    pub(super) signed: SignedBlock,
 }
 
 impl EncodedChain {
@@ -58,28 +55,33 @@ impl EncodedChain {
             ));
         }
         let last = message.blocks.len();
-        let blocks = std::iter::once(&message.authority)
-            .chain(&message.blocks)
+        let blocks = std::iter::once(message.authority)
+            .chain(message.blocks)
             .enumerate()
-            .map(|(index, block)| EncodedBlock::decode(index, block))
+            .map(|(index, block)| EncodedBlock::read(index, block))
             .collect::<Result<_, _>>()?;
-        let sealed = match &message.proof.content {
-            None => return Err(ChainError::Malformed("the token has no proof")),
-            Some(proof::Content::NextSecret(secret)) if secret.len() == SECRET_KEY_BYTES => false,
-            Some(proof::Content::FinalSignature(seal)) if seal.len() == SIGNATURE_BYTES => true,
-            Some(_) => return Err(ChainError::BrokenSignature { block: last }),
-        };
+        let proof = read_proof(last, message.proof)?;
         let root_key_id = message.root_key_id.ok_or(ChainError::NoRootKeyId)?;
         Ok(Self {
             root_key_id,
-            sealed,
             blocks,
+            proof,
         })
     }
 
     /// The root key that the token claims.
     pub fn root_key_id(&self) -> u32 {
         self.root_key_id
+    }
+
+    /// The blocks as they were signed, the authority block first.
+    pub fn signed_blocks(&self) -> impl DoubleEndedIterator<Item = &SignedBlock> + Clone {
+        self.blocks.iter().map(|block| &block.signed)
+    }
+
+    /// What ends the chain.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
     }
 
     /// Recognises every fact and check of every block, or refuses the token (profile rules 1–3,
@@ -94,21 +96,26 @@ impl EncodedChain {
 }
 
 impl EncodedBlock {
-    fn decode(index: usize, message: &schema::SignedBlock) -> Result<Self, ChainError> {
-        key(index, &message.next_key)?;
-        let revocation_id = RevocationId::try_from(message.signature.as_slice())
-            .map_err(|_| ChainError::BrokenSignature { block: index })?;
+    pub(super) fn read(index: usize, message: schema::SignedBlock) -> Result<Self, ChainError> {
+        let broken = ChainError::BrokenSignature { block: index };
+        let next_key = key(index, &message.next_key)?;
+        let signature =
+            RevocationId::try_from(message.signature.as_slice()).map_err(|_| broken.clone())?;
         if message.version == Some(0) {
             return Err(ChainError::Malformed(
                 "a signature version is written though it is the default",
             ));
         }
-        let external_key = match &message.external_signature {
+        let external = match &message.external_signature {
             None => None,
-            Some(external) if external.signature.len() != SIGNATURE_BYTES => {
-                return Err(ChainError::BrokenSignature { block: index });
-            }
-            Some(external) => Some(key(index, &external.public_key)?),
+            Some(external) => Some(ExternalSignature {
+                signature: external
+                    .signature
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| broken)?,
+                key: key(index, &external.public_key)?,
+            }),
         };
         let content = schema::Block::decode(message.block.as_slice())
             .map_err(|_| ChainError::Malformed("a block does not decode"))?;
@@ -124,13 +131,30 @@ impl EncodedBlock {
                 "a check kind is written though it is the default",
             ));
         }
-        let signature_version = message.version.unwrap_or(0);
         Ok(Self {
             content,
-            external_key,
-            signature_version,
-            revocation_id,
+            signed: SignedBlock {
+                payload: message.block,
+                next_key,
+                signature,
+                external,
+                version: message.version.unwrap_or(0),
+            },
         })
+    }
+}
+
+/// The proof of a chain whose last block is `last`.
+pub(super) fn read_proof(last: usize, message: schema::Proof) -> Result<Proof, ChainError> {
+    let broken = |_| ChainError::BrokenSignature { block: last };
+    match message.content {
+        None => Err(ChainError::Malformed("the token has no proof")),
+        Some(proof::Content::NextSecret(secret)) => {
+            secret.try_into().map(Proof::NextSecret).map_err(broken)
+        }
+        Some(proof::Content::FinalSignature(seal)) => {
+            seal.try_into().map(Proof::Seal).map_err(broken)
+        }
     }
 }
 
@@ -146,7 +170,7 @@ const DEFAULT_CHECK_KIND: i32 = check::Kind::One as i32;
 )]
 const ED25519: i32 = public_key::Algorithm::Ed25519 as i32;
 
-fn key(index: usize, message: &schema::PublicKey) -> Result<[u8; PUBLIC_KEY_BYTES], ChainError> {
+fn key(index: usize, message: &schema::PublicKey) -> Result<[u8; KEY_BYTES], ChainError> {
     if message.algorithm != ED25519 {
         return Err(ChainError::UnsupportedAlgorithm { block: index });
     }

@@ -1,8 +1,10 @@
 //! Messages → typed blocks: everything is recognised, or the token is refused.
 
+use std::{borrow::Cow, sync::Arc};
+
 use biscuit_auth::format::schema::{self, check, op, op_binary};
 
-use super::{Chain, ChainBlock, ChainError, EncodedChain, encoded::EncodedBlock};
+use super::{Chain, ChainBlock, ChainError, EncodedChain, encoded::EncodedBlock, signed::Proof};
 use crate::{
     authority::{Authority, FIXED_CHECKS, Grant, PROFILE_VERSION, ToolLimit},
     caveat::{Caveat, recognise},
@@ -27,38 +29,61 @@ pub(super) fn check(encoded: &EncodedChain) -> Result<Chain, ChainError> {
         .blocks
         .split_first()
         .ok_or(ChainError::Malformed("the token has no authority block"))?;
-    let mut symbols = Symbols::default();
-    let authority = Reader::new(0, first, &mut symbols)?.authority()?;
-    let mut holder = authority.holder.clone();
-    let mut blocks = Vec::with_capacity(rest.len());
-    for (index, block) in rest.iter().enumerate() {
-        let reader = Reader::new(index.saturating_add(1), block, &mut symbols)?;
-        let content = reader.later()?;
-        reader.check_binding(&content, holder.as_ref())?;
-        holder = content.holder.clone().or(holder);
-        blocks.push(ChainBlock {
-            content,
-            by_holder: block.external_key.is_some(),
-        });
+    let mut shaped = Shaped::authority(encoded.root_key_id, first)?;
+    for block in rest {
+        shaped.append(block)?;
     }
-    Ok(Chain {
-        authority,
-        blocks,
-        root_key_id: encoded.root_key_id,
-        sealed: encoded.sealed,
-        revocation_ids: encoded
-            .blocks
-            .iter()
-            .map(|block| block.revocation_id)
-            .collect(),
-    })
+    Ok(shaped.chain(&encoded.proof))
+}
+
+/// A chain whose blocks so far are inside the profile, and the symbols that they list.
+#[derive(Clone, Debug)]
+pub(super) struct Shaped {
+    chain: Chain,
+    symbols: Symbols,
+}
+
+impl Shaped {
+    pub(super) fn authority(root_key_id: u32, block: &EncodedBlock) -> Result<Self, ChainError> {
+        let mut symbols = Symbols::default();
+        let authority = Reader::new(0, block, &mut symbols)?.authority()?;
+        let chain = Chain {
+            authority: Arc::new(authority),
+            blocks: Vec::new(),
+            root_key_id,
+            sealed: false,
+            revocation_ids: vec![block.signed.signature],
+        };
+        Ok(Self { chain, symbols })
+    }
+
+    pub(super) fn append(&mut self, block: &EncodedBlock) -> Result<(), ChainError> {
+        let index = self.chain.blocks.len().saturating_add(1);
+        let reader = Reader::new(index, block, &mut self.symbols)?;
+        let content = reader.later()?;
+        reader.check_binding(&content, self.chain.holder())?;
+        self.chain.blocks.push(Arc::new(ChainBlock {
+            content,
+            by_holder: block.signed.external.is_some(),
+        }));
+        self.chain.revocation_ids.push(block.signed.signature);
+        Ok(())
+    }
+
+    /// The chain as this proof ends it.
+    pub(super) fn chain(self, proof: &Proof) -> Chain {
+        Chain {
+            sealed: matches!(proof, Proof::Seal(_)),
+            ..self.chain
+        }
+    }
 }
 
 /// One block with the symbols in force for it.
 struct Reader<'a> {
     index: usize,
     block: &'a EncodedBlock,
-    symbols: Symbols,
+    symbols: Cow<'a, Symbols>,
 }
 
 impl<'a> Reader<'a> {
@@ -66,16 +91,16 @@ impl<'a> Reader<'a> {
     fn new(
         index: usize,
         block: &'a EncodedBlock,
-        shared: &mut Symbols,
+        shared: &'a mut Symbols,
     ) -> Result<Self, ChainError> {
         const REPEATED: ChainError = ChainError::Malformed("a symbol is listed twice");
-        let symbols = if block.external_key.is_some() {
+        let symbols = if block.signed.external.is_some() {
             let mut own = Symbols::default();
             own.extend(&block.content.symbols).ok_or(REPEATED)?;
-            own
+            Cow::Owned(own)
         } else {
             shared.extend(&block.content.symbols).ok_or(REPEATED)?;
-            shared.clone()
+            Cow::Borrowed(&*shared)
         };
         let reader = Self {
             index,
@@ -95,7 +120,7 @@ impl<'a> Reader<'a> {
             (!content.public_keys.is_empty(), "a public key"),
             (content.context.is_some(), "a context"),
             (
-                self.block.signature_version > LATEST_SIGNATURE_VERSION,
+                self.block.signed.version > LATEST_SIGNATURE_VERSION,
                 "an unknown signature version",
             ),
             (
@@ -247,13 +272,19 @@ impl<'a> Reader<'a> {
         content: &LaterBlock,
         current: Option<&Thumbprint>,
     ) -> Result<(), ChainError> {
-        match (&self.block.external_key, &content.holder, current) {
+        let key = self
+            .block
+            .signed
+            .external
+            .as_ref()
+            .map(|external| &external.key);
+        match (key, &content.holder, current) {
             (None, None, _) | (None, Some(_), None) => Ok(()),
             (None, Some(_), Some(_)) => {
                 Err(self.violation("a holder already bound is replaced without its signature"))
             }
             (Some(key), Some(_), Some(current))
-                if self.block.signature_version == LATEST_SIGNATURE_VERSION
+                if self.block.signed.version == LATEST_SIGNATURE_VERSION
                     && Thumbprint::of_ed25519(key) == *current =>
             {
                 Ok(())
@@ -409,7 +440,7 @@ fn required_version(block: &EncodedBlock) -> u32 {
     let mut ops = expressions.flat_map(|expression| &expression.ops);
     if ops.any(is_of_version_6) {
         6
-    } else if block.external_key.is_some() {
+    } else if block.signed.external.is_some() {
         5
     } else if checks.iter().any(|check| check.kind == Some(CHECK_ALL)) {
         4

@@ -12,6 +12,7 @@ use bailiwick_verifier::{
 use biscuit_auth::{
     Biscuit, KeyPair, PrivateKey,
     builder::{Algorithm, BlockBuilder},
+    error,
     format::schema::{self, proof, public_key},
 };
 use ed25519_dalek::{Signer, SigningKey};
@@ -141,6 +142,10 @@ pub(crate) fn verifier() -> Verifier {
 pub(crate) fn decide_call(bytes: &[u8], call: &Call) -> Result<Permit, Denied> {
     let token = UnverifiedToken::from_bytes(bytes)?;
     let decision = verifier().authorize(&token, call, at(NOW));
+    agrees_with_the_library(bytes, &decision);
+    if matches!(decision, Err(Denied::BadSignature)) {
+        return decision;
+    }
     let reference = verifier().with_evaluation(Evaluation::Reference);
     let meant = reference.authorize(&token, call, at(NOW));
     let ids = |decision: &Result<Permit, Denied>| {
@@ -149,6 +154,25 @@ pub(crate) fn decide_call(bytes: &[u8], call: &Call) -> Result<Permit, Denied> {
     };
     assert_eq!(ids(&decision), ids(&meant));
     decision
+}
+
+/// Our verdict on a token's signatures is the library's.
+fn agrees_with_the_library(bytes: &[u8], decision: &Result<Permit, Denied>) {
+    if matches!(decision, Err(Denied::UnknownKey { .. })) {
+        return;
+    }
+    let library = Biscuit::from(bytes, root().public());
+    let broken = matches!(
+        library,
+        Err(error::Token::Format(
+            error::Format::Signature(_)
+                | error::Format::SealedSignature
+                | error::Format::InvalidSignatureSize(_)
+        ))
+    );
+    let code = code(decision);
+    assert_eq!(broken, code == "bad_signature", "{code}: {library:?}");
+    assert!(code != "allow" || library.is_ok(), "{library:?}");
 }
 
 pub(crate) fn decide(bytes: &[u8]) -> Result<Permit, Denied> {
@@ -252,7 +276,7 @@ pub(crate) fn public(key: &SigningKey) -> schema::PublicKey {
 }
 
 /// What is signed of a block, by the specification's signature versions 0 and 1.
-fn payload(block: &schema::SignedBlock, previous: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn payload(block: &schema::SignedBlock, previous: Option<&[u8]>) -> Vec<u8> {
     let algorithm = block.next_key.algorithm.to_le_bytes();
     let external = block.external_signature.as_ref();
     let version = block.version.unwrap_or(0);
