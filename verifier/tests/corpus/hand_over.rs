@@ -1,0 +1,198 @@
+//! Tokens handed on: the next holder is named by the one before it, and by nobody else.
+
+use ed25519_dalek::Signer;
+use serde_json::json;
+
+use crate::{
+    case::Case,
+    forge::{Draft, key},
+    holder::{Forged, bound, bound_with, hands_on, hash, thumbprint},
+    scene::{Presented, authority, authority_with, case},
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    let handed = || bound().third_party("holder", &hands_on("second"));
+    let again = || handed().third_party("second", &hands_on("third"));
+    let narrowed = || {
+        bound().third_party(
+            "holder",
+            &format!("{} check if access(\"read\");", hands_on("second")),
+        )
+    };
+    let by = |holder: &str, token: &Draft, id: &str| {
+        Forged::of(&key(holder), &token.presented(), &format!("handed-{id}")).signed()
+    };
+    let stripped = {
+        let mut message = handed().sign();
+        message.blocks.pop();
+        message
+    };
+    let unsigned = {
+        let mut message = handed().sign();
+        message.blocks[0].external_signature = None;
+        message
+    };
+    let forged = {
+        let mut message = handed().sign();
+        message.blocks[0]
+            .external_signature
+            .as_mut()
+            .unwrap()
+            .signature[0] ^= 1;
+        message
+    };
+    let old_version = {
+        let mut draft = handed();
+        draft.blocks[1].version = None;
+        draft
+    };
+    let replayed = {
+        // The holder's signed block for one token behind another one.
+        let mut target = Draft::of(
+            &authority_with(&format!("holder(\"{}\")", thumbprint(&key("holder")))),
+            &["delegate(\"sub-1\");"],
+        );
+        target.blocks.push(handed().blocks[1].clone());
+        let mut message = target.sign();
+        let foreign = handed().sign().blocks[0].external_signature.clone();
+        message.blocks[1].external_signature = foreign;
+        // The thief signs its own part again, over the signature it brought along.
+        let previous = message.blocks[0].signature.clone();
+        let body = crate::forge::payload(&message.blocks[1], Some(&previous));
+        message.blocks[1].signature = target.next_key(1).sign(&body).to_bytes().to_vec();
+        message
+    };
+    vec![
+        case(
+            "handed-on",
+            "allow",
+            &handed(),
+            "The holder hands the token on by its signature (rule 16).",
+        )
+        .proof(by("second", &handed(), "1")),
+        case(
+            "handed-on-missing",
+            "holder_proof_missing",
+            &handed(),
+            "The next holder has to prove itself as well (rule 24).",
+        ),
+        case(
+            "handed-on-old-holder",
+            "holder_proof_invalid",
+            &handed(),
+            "Who handed the token on no longer holds it in this form (rule 16).",
+        )
+        .proof(by("holder", &handed(), "2")),
+        case(
+            "handed-on-again",
+            "allow",
+            &again(),
+            "The next holder hands it on in turn (rule 16).",
+        )
+        .proof(by("third", &again(), "3")),
+        case(
+            "handed-on-narrowed",
+            "allow",
+            &narrowed(),
+            "A block that hands on may narrow as well (rule 16).",
+        )
+        .proof(by("second", &narrowed(), "4")),
+        case(
+            "handed-on-narrowed-fails",
+            "tool_not_granted",
+            &narrowed(),
+            "A call that nothing grants, with a good proof for it (rules 16 and 20).",
+        )
+        .tool("files.delete_file", "destructive")
+        .proof({
+            let call = json!({"arguments": {"path": "reports/q3.md"}, "tool": "files.delete_file"});
+            Forged::of(&key("second"), &narrowed().presented(), "handed-5")
+                .claim("bwc", json!(hash(&call.to_string())))
+                .signed()
+        }),
+        case(
+            "handed-on-by-thief",
+            "profile_violation",
+            &bound().third_party("thief", &hands_on("thief")),
+            "A thief of the bytes signs with its own key (rule 16).",
+        ),
+        case(
+            "handed-on-by-old-holder",
+            "profile_violation",
+            &handed().third_party("holder", &hands_on("thief")),
+            "The first holder hands on what it no longer holds (rule 16).",
+        ),
+        case(
+            "handed-on-first-party",
+            "profile_violation",
+            &bound_with(&[&hands_on("thief")]),
+            "A first-party block does not replace a holder (rule 16).",
+        ),
+        case(
+            "handed-on-to-itself-first-party",
+            "profile_violation",
+            &bound_with(&[&hands_on("holder")]),
+            "Not even by the same one (rule 16).",
+        ),
+        case(
+            "handed-on-without-holder",
+            "profile_violation",
+            &Draft::of(&authority(), &[]).third_party("holder", &hands_on("second")),
+            "A third-party block where nothing is bound (rule 16).",
+        ),
+        case(
+            "handed-on-to-nobody",
+            "profile_violation",
+            &bound().third_party("holder", "delegate(\"sub-7\");"),
+            "A third-party block that names no holder (rule 16).",
+        ),
+        case(
+            "handed-on-only-checks",
+            "profile_violation",
+            &bound().third_party("holder", "check if access(\"read\");"),
+            "A third-party block that only narrows (rule 16).",
+        ),
+        case(
+            "handed-on-with-grant",
+            "profile_violation",
+            &bound().third_party(
+                "holder",
+                &format!(
+                    "{} grant(\"g9\", \"files.read_file\", \"read\", [\"files\"]);",
+                    hands_on("second")
+                ),
+            ),
+            "A holder's signature does not grant (rule 15).",
+        ),
+        case(
+            "handed-on-stripped",
+            "bad_signature",
+            &stripped,
+            "The block that hands on cut off, with the proof of the chain's end behind it (rule 21).",
+        ),
+        case(
+            "handed-on-signature-dropped",
+            "bad_signature",
+            &unsigned,
+            "The third party's signature taken away (rule 21).",
+        ),
+        case(
+            "handed-on-signature-broken",
+            "bad_signature",
+            &forged,
+            "The third party's signature with one bit turned (rule 21).",
+        ),
+        case(
+            "handed-on-old-signature-version",
+            "profile_violation",
+            &old_version,
+            "Third-party signatures belong to version 1 of block signatures (rule 13).",
+        ),
+        case(
+            "handed-on-block-replayed",
+            "bad_signature",
+            &replayed,
+            "The holder's signature covers the chain before it, so it does not serve another one (rule 16).",
+        ),
+    ]
+}
