@@ -19,6 +19,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod agreement;
 mod arguments;
 mod authority;
 mod blocks;
@@ -31,6 +32,7 @@ mod forge;
 mod hand_over;
 mod holder;
 mod locations;
+mod mutations;
 mod names;
 mod presentation;
 mod revocation;
