@@ -7,13 +7,14 @@
     reason = "a bench fails by panicking, and criterion's macros write undocumented items"
 )]
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
-use bailiwick_benches::{BLOCKS, NOW, authority, call, chain, mint, narrowing, root, verifier};
+use bailiwick_benches::{
+    BLOCKS, NOW, authority, call, chain, header, mint, narrowing, root, verifier,
+};
 use bailiwick_datalog::{Audience, Request, reference};
-use bailiwick_verifier::UnverifiedToken;
 use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, Biscuit};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use ed25519_dalek::{Signer, SigningKey};
 
 /// The unit of everything else: one strict Ed25519 verification of a block-sized message.
@@ -31,27 +32,74 @@ fn primitive(c: &mut Criterion) {
     });
 }
 
-/// Raw bytes → permit, nothing remembered.
+/// Header → permit, nothing remembered: every signature, the shape, the plan, the decision.
 fn cold(c: &mut Criterion) {
-    let (verifier, call) = (verifier().unwrap(), call().unwrap());
+    let verifier = verifier().unwrap().with_cache_bytes(0);
+    let call = Arc::new(call().unwrap());
     for blocks in BLOCKS {
-        let bytes = chain(blocks).unwrap().to_vec().unwrap();
+        let header = header(&chain(blocks).unwrap()).unwrap();
         c.bench_function(&format!("check/cold/{blocks}"), |b| {
             b.iter(|| {
-                let token = UnverifiedToken::from_bytes(black_box(bytes.as_slice())).unwrap();
-                verifier.authorize(&token, black_box(&call), NOW).unwrap()
+                verifier
+                    .authorize_header(black_box(&header), black_box(&call), None, NOW)
+                    .unwrap()
             });
         });
     }
 }
 
-/// A token verified before → permit: key, time, audience, revocation, grants, caveats, Datalog.
+/// Header → permit for a token seen before: look-up, key, time, audience, revocation, grants,
+/// conditions.
 fn warm(c: &mut Criterion) {
-    let (verifier, call) = (verifier().unwrap(), call().unwrap());
-    for blocks in BLOCKS {
-        let token = UnverifiedToken::from_bytes(chain(blocks).unwrap().to_vec().unwrap()).unwrap();
-        let token = verifier.verify(&token, NOW).unwrap();
+    let verifier = verifier().unwrap();
+    let call = Arc::new(call().unwrap());
+    for blocks in [1, 8] {
+        let header = header(&chain(blocks).unwrap()).unwrap();
+        verifier.verify_header(&header, NOW).unwrap();
         c.bench_function(&format!("check/warm/{blocks}"), |b| {
+            b.iter(|| {
+                verifier
+                    .authorize_header(black_box(&header), black_box(&call), None, NOW)
+                    .unwrap()
+            });
+        });
+    }
+}
+
+/// Header → permit for a token never seen that appends one block to one seen before; the number
+/// is that of its blocks.
+fn hop(c: &mut Criterion) {
+    let call = Arc::new(call().unwrap());
+    for blocks in [2, 8, 16] {
+        let verifier = verifier().unwrap();
+        let parent = chain(blocks - 1).unwrap();
+        verifier
+            .verify_header(&header(&parent).unwrap(), NOW)
+            .unwrap();
+        c.bench_function(&format!("check/hop/{blocks}"), |b| {
+            b.iter_batched(
+                || {
+                    let block = narrowing().unwrap().to_builder().unwrap();
+                    header(&parent.append(block).unwrap()).unwrap()
+                },
+                |header| {
+                    verifier
+                        .authorize_header(&header, &call, None, NOW)
+                        .unwrap()
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+/// A token verified before and held by its host → permit.
+fn held(c: &mut Criterion) {
+    let (verifier, call) = (verifier().unwrap(), call().unwrap());
+    for blocks in [1, 8] {
+        let header = header(&chain(blocks).unwrap()).unwrap();
+        let token = verifier.verify_header(&header, NOW).unwrap();
+        c.bench_function(&format!("check/held/{blocks}"), |b| {
             b.iter(|| {
                 verifier
                     .authorize_verified(&token, black_box(&call), None, NOW)
@@ -129,7 +177,7 @@ fn bare_authorizer(depth: usize) -> AuthorizerBuilder {
            request_audience("http://127.0.0.1:8401/mcp");
            tool("files.read_file"); access("read");
            resource(["files", "reports", "2026", "q3.md"]);
-           args({{"path": "reports/2026/q3.md", "limit": 10}}); depth({depth});"#
+           args({{"path": "reports/2026/q3.md", "limit": 10, "format": "text", "tail": false}}); depth({depth});"#
     );
     AuthorizerBuilder::new()
         .code(reference::POLICY)
@@ -148,6 +196,8 @@ criterion_group!(
     primitive,
     cold,
     warm,
+    hop,
+    held,
     datalog,
     writing,
     peer_biscuit_auth

@@ -124,12 +124,23 @@ pub fn chain(blocks: usize) -> Fixture<Biscuit> {
     })
 }
 
-/// A call that every chain allows: one resource, two arguments.
+/// The value of the `Authorization` header that carries a token.
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn header(token: &Biscuit) -> Fixture<Vec<u8>> {
+    let text = bailiwick_datalog::token_text::encode(&token.to_vec()?);
+    Ok(format!("Bearer {text}").into_bytes())
+}
+
+/// A call that every chain allows: one resource, four arguments.
 ///
 /// # Errors
 /// When a fixture does not build.
 pub fn call() -> Fixture<Call> {
-    let arguments = serde_json::json!({ "path": "reports/2026/q3.md", "limit": 10 });
+    let arguments = serde_json::json!({
+        "path": "reports/2026/q3.md", "limit": 10, "format": "text", "tail": false
+    });
     let empty = serde_json::Map::new();
     Ok(Call::new(
         ToolName::parse("files.read_file")?,

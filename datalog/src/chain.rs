@@ -7,6 +7,7 @@
 mod encoded;
 mod shape;
 pub mod signed;
+pub mod stem;
 
 use std::sync::Arc;
 
@@ -99,6 +100,11 @@ impl Chain {
     /// What the issuer granted.
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// True when both chains come from one reading of one authority block.
+    pub(crate) fn shares_authority_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.authority, &other.authority)
     }
 
     /// The later blocks, in order.

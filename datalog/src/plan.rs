@@ -11,6 +11,7 @@
 mod costs;
 mod grants;
 mod refused;
+pub(crate) mod weight;
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,6 +63,15 @@ impl Plan {
         Self::over(chain, grants)
     }
 
+    /// Compiles a chain that descends from this plan's, sharing the index of grants if it does.
+    #[must_use]
+    pub fn compile_descendant(&self, chain: Chain) -> Self {
+        match chain.shares_authority_with(&self.chain) {
+            true => Self::over(chain, Arc::clone(&self.grants)),
+            false => Self::compile(chain),
+        }
+    }
+
     fn over(chain: Chain, grants: Arc<GrantIndex>) -> Self {
         Self {
             end: earliest_end(&chain),
@@ -77,6 +87,12 @@ impl Plan {
     #[must_use]
     pub fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// About how many bytes of memory the plan takes; not less than it does.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        weight::chain(&self.chain).saturating_add(self.costs.weight())
     }
 
     /// The earliest end that any block sets: the first moment that is refused.

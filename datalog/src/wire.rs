@@ -9,6 +9,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use biscuit_auth::format::schema::{self, op, op_binary, op_unary, term};
 
+use crate::plan::weight;
+
 /// Symbols that every token has without listing them (Biscuit specification, symbol table).
 const DEFAULT_SYMBOLS: [&str; 28] = [
     "read",
@@ -64,6 +66,16 @@ impl Symbols {
             self.listed.push(symbol);
         }
         Some(())
+    }
+
+    /// About how many bytes of memory the table takes; not less than it does.
+    pub(crate) fn weight(&self) -> usize {
+        // A shared text, and its places in both collections.
+        let each = self
+            .listed
+            .iter()
+            .map(|symbol| weight::text(symbol).saturating_add(48));
+        each.fold(0, usize::saturating_add)
     }
 
     pub(crate) fn resolve(&self, index: u64) -> Option<&str> {

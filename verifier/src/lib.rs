@@ -18,10 +18,12 @@
 //! `sled-revocations`.
 
 pub mod audit;
+mod cache;
 pub mod clock;
 mod denied;
 pub mod holder;
 pub mod keys;
+mod known;
 mod permit;
 pub mod revocation;
 mod signatures;
@@ -34,6 +36,7 @@ pub use bailiwick_datalog::plan::ISSUED_AT_LEEWAY;
 pub use clock::{Clock, ManualClock, Now};
 pub use denied::Denied;
 pub use keys::KeySet;
+pub use known::DEFAULT_CACHE_BYTES;
 pub use permit::Permit;
 pub use revocation::{MemoryRevocations, RevocationStatus, RevocationView};
 pub use token::{UnverifiedToken, VerifiedToken};

@@ -1,22 +1,22 @@
 //! The permit: what an effect demands.
 
-use bailiwick_datalog::{Call, RevocationId, Timestamp, plan::GrantIds};
+use std::sync::Arc;
+
+use bailiwick_datalog::{Authority, Call, RevocationId, Timestamp, plan::GrantIds};
+
+use crate::token::Verified;
+
+/// The id of no block at all.
+const NO_BLOCK: RevocationId = RevocationId::from_bytes([0; 64]);
 
 /// Proof that one call was authorized at one moment. Only [`crate::Verifier`] makes one; whatever
 /// has an effect takes it, and executes the very call it holds.
 #[derive(Clone)]
 #[must_use = "a permit that is dropped authorized nothing"]
 pub struct Permit {
-    pub(crate) call: Call,
-    pub(crate) session: String,
-    pub(crate) approval: String,
-    pub(crate) application: String,
-    pub(crate) principal: String,
-    pub(crate) agent: String,
-    pub(crate) delegates: Vec<String>,
+    pub(crate) call: Arc<Call>,
+    pub(crate) verified: Arc<Verified>,
     pub(crate) grant_ids: GrantIds,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) token_id: RevocationId,
 }
 
 impl Permit {
@@ -29,37 +29,37 @@ impl Permit {
     /// The session.
     #[must_use]
     pub fn session(&self) -> &str {
-        &self.session
+        self.authority().session.as_str()
     }
 
     /// The approval that created the session.
     #[must_use]
     pub fn approval(&self) -> &str {
-        &self.approval
+        self.authority().approval.as_str()
     }
 
     /// The application.
     #[must_use]
     pub fn application(&self) -> &str {
-        &self.application
+        self.authority().application.as_str()
     }
 
     /// The human on whose behalf.
     #[must_use]
     pub fn principal(&self) -> &str {
-        &self.principal
+        self.authority().principal.as_str()
     }
 
     /// The agent.
     #[must_use]
     pub fn agent(&self) -> &str {
-        &self.agent
+        self.authority().agent.as_str()
     }
 
     /// Sub-agents the token passed through, in order, as it names them.
     #[must_use]
     pub fn delegates(&self) -> &[String] {
-        &self.delegates
+        &self.verified.delegates
     }
 
     /// For each resource of the call, the grant that covers it.
@@ -71,13 +71,19 @@ impl Permit {
     /// When the access ends.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.expires_at
+        self.verified.plan.expires_at()
     }
 
     /// Revocation id of the token's last block: names this very token among its relatives.
     #[must_use]
     pub fn token_id(&self) -> RevocationId {
-        self.token_id
+        let ids = self.verified.plan.chain().revocation_ids();
+        // INVARIANT of chains: there is an id for each block, and an authority block.
+        *ids.last().unwrap_or(&NO_BLOCK)
+    }
+
+    fn authority(&self) -> &Authority {
+        self.verified.plan.chain().authority()
     }
 }
 
@@ -85,10 +91,10 @@ impl Permit {
 impl std::fmt::Debug for Permit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Permit")
-            .field("session", &self.session)
+            .field("session", &self.session())
             .field("tool", &self.call.tool)
             .field("resources", &self.call.resources)
-            .field("expires_at", &self.expires_at)
+            .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
 }

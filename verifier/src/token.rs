@@ -8,7 +8,7 @@ use bailiwick_datalog::{
 };
 use biscuit_auth::Biscuit;
 
-use crate::{denied::Denied, signed::PublicKeyHex};
+use crate::{denied::Denied, keys::KeySet, signed::PublicKeyHex};
 
 /// A token as a stranger presented it. Says "well formed", no more: nothing in it may be believed
 /// before [`crate::Verifier::verify`].
@@ -17,7 +17,7 @@ pub struct UnverifiedToken {
     pub(crate) bytes: Vec<u8>,
     pub(crate) encoded: EncodedChain,
     /// The text as presented, which a DPoP proof binds.
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
 }
 
 impl UnverifiedToken {
@@ -29,13 +29,8 @@ impl UnverifiedToken {
     /// of a wrong size, [`Denied::LimitExceeded`] for too many blocks.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Denied> {
         let bytes = bytes.into();
-        let encoded = EncodedChain::decode(&bytes)?;
         let text = token_text::encode(&bytes);
-        Ok(Self {
-            bytes,
-            encoded,
-            text,
-        })
+        Self::read(bytes, &text)
     }
 
     /// Reads a token's base64url text, padded or not.
@@ -43,18 +38,16 @@ impl UnverifiedToken {
     /// # Errors
     /// As [`UnverifiedToken::from_bytes`].
     pub fn from_text(text: &str) -> Result<Self, Denied> {
-        let bytes = token_text::decode(text).map_err(|error| match error {
-            TokenTextError::TooLarge => Denied::TokenTooLarge {
-                length: text.len() / 4 * 3,
-                limit: token_text::MAX_TOKEN_BYTES,
-            },
-            TokenTextError::Malformed => malformed("it is not base64url"),
-        })?;
+        Self::read(bytes_of(text)?, text)
+    }
+
+    /// Reads a token of which both forms are at hand.
+    pub(crate) fn read(bytes: Vec<u8>, text: &str) -> Result<Self, Denied> {
         let encoded = EncodedChain::decode(&bytes)?;
         Ok(Self {
             bytes,
             encoded,
-            text: text.to_owned(),
+            text: Arc::from(text),
         })
     }
 
@@ -65,15 +58,31 @@ impl UnverifiedToken {
     /// [`Denied::MalformedToken`] for another scheme or shape, and as
     /// [`UnverifiedToken::from_bytes`].
     pub fn from_authorization_header(value: &[u8]) -> Result<Self, Denied> {
-        let value = std::str::from_utf8(value).map_err(|_| malformed("it is not text"))?;
-        let (scheme, text) = value
-            .split_once(' ')
-            .ok_or_else(|| malformed("the header has no token"))?;
-        if !scheme.eq_ignore_ascii_case("Bearer") && !scheme.eq_ignore_ascii_case("DPoP") {
-            return Err(malformed("the scheme is neither Bearer nor DPoP"));
-        }
-        Self::from_text(text)
+        Self::from_text(text_of(value)?)
     }
+}
+
+/// The token's text in the value of an `Authorization` header.
+pub(crate) fn text_of(header: &[u8]) -> Result<&str, Denied> {
+    let value = std::str::from_utf8(header).map_err(|_| malformed("it is not text"))?;
+    let (scheme, text) = value
+        .split_once(' ')
+        .ok_or_else(|| malformed("the header has no token"))?;
+    if !scheme.eq_ignore_ascii_case("Bearer") && !scheme.eq_ignore_ascii_case("DPoP") {
+        return Err(malformed("the scheme is neither Bearer nor DPoP"));
+    }
+    Ok(text)
+}
+
+/// The bytes that a token's text stands for.
+pub(crate) fn bytes_of(text: &str) -> Result<Vec<u8>, Denied> {
+    token_text::decode(text).map_err(|error| match error {
+        TokenTextError::TooLarge => Denied::TokenTooLarge {
+            length: text.len() / 4 * 3,
+            limit: token_text::MAX_TOKEN_BYTES,
+        },
+        TokenTextError::Malformed => malformed("it is not base64url"),
+    })
 }
 
 impl UnverifiedToken {
@@ -100,23 +109,56 @@ fn malformed(what: &str) -> Denied {
 
 /// A token whose signatures, shape, time, audience, revocation and depth were verified at one
 /// moment. Proves nothing about a call, nor that the presenter holds the bound key; only
-/// [`crate::Verifier`] makes one.
+/// [`crate::Verifier`] makes one. Clones share what was verified.
 #[derive(Clone)]
 pub struct VerifiedToken {
+    /// The text as presented, which a DPoP proof binds.
+    pub(crate) text: Arc<str>,
+    pub(crate) verified: Arc<Verified>,
+}
+
+/// A chain whose signatures and shape are verified, in whichever text it was presented.
+pub(crate) struct Verified {
     /// For the engine of the library, where it is to evaluate.
     pub(crate) biscuit: Option<Biscuit>,
     /// The key that verified it.
     pub(crate) key: PublicKeyHex,
-    /// The text as presented, which a DPoP proof binds.
-    pub(crate) text: String,
-    pub(crate) plan: Arc<Plan>,
+    pub(crate) plan: Plan,
+    pub(crate) delegates: Vec<String>,
 }
+
+impl Verified {
+    pub(crate) fn new(key: PublicKeyHex, plan: Plan) -> Self {
+        Self {
+            biscuit: None,
+            key,
+            delegates: plan.chain().delegates().map(str::to_owned).collect(),
+            plan,
+        }
+    }
+
+    /// True while the token's root key id stands for the key that verified it.
+    pub(crate) fn is_by_a_key_of(&self, keys: &KeySet) -> bool {
+        keys.get(self.plan.chain().root_key_id()) == Some(&self.key)
+    }
+
+    /// About how many bytes of memory it takes; not less than it does. Delegates are in the
+    /// plan's chain as well, so that is counted twice.
+    pub(crate) fn weight(&self) -> usize {
+        let biscuit = self.biscuit.as_ref().map_or(0, |_| BISCUIT_WEIGHT);
+        self.plan.weight().saturating_mul(2).saturating_add(biscuit)
+    }
+}
+
+/// A token as the library holds it: its messages twice and its symbols, at most some multiple of
+/// the largest token.
+const BISCUIT_WEIGHT: usize = 16 * token_text::MAX_TOKEN_BYTES;
 
 impl VerifiedToken {
     /// The decoded chain.
     #[must_use]
     pub fn chain(&self) -> &Chain {
-        self.plan.chain()
+        self.verified.plan.chain()
     }
 
     /// The session's id.
@@ -152,7 +194,7 @@ impl VerifiedToken {
     /// The earliest end that any block sets: the first moment that is refused.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.plan.expires_at()
+        self.verified.plan.expires_at()
     }
 
     /// True when some call of the tool could be allowed: a grant names it and no block excludes

@@ -4,13 +4,13 @@
 //! depth) and only then compared with the call. A stranger without a good signature learns nothing
 //! of keys, blocks or grants from the order.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bailiwick_datalog::{
     Audience, Call, Chain, EncodedChain, Plan, Request,
     call::canonical_call_digest,
-    plan::{GrantIds, Question},
+    plan::Question,
     reference::{Policy, Refusal},
 };
 use biscuit_auth::{Algorithm, Biscuit, PublicKey, error};
@@ -20,11 +20,11 @@ use crate::{
     denied::Denied,
     holder::{HolderError, HolderProof, ProofDemand, ProofVerifier},
     keys::KeySet,
+    known::{DEFAULT_CACHE_BYTES, Established, Known},
     permit::Permit,
     revocation::{RevocationStatus, RevocationView},
-    signatures::{BadChain, Link},
     signed::PublicKeyHex,
-    token::{UnverifiedToken, VerifiedToken},
+    token::{UnverifiedToken, VerifiedToken, bytes_of, text_of},
 };
 
 /// What a verifier decides with.
@@ -56,6 +56,7 @@ pub struct Verifier {
     proofs: Arc<ProofVerifier>,
     policy: Policy,
     evaluation: Evaluation,
+    known: Known,
 }
 
 impl Verifier {
@@ -71,6 +72,7 @@ impl Verifier {
             proofs: Arc::default(),
             policy: Policy::load()?,
             evaluation: Evaluation::default(),
+            known: Known::new(DEFAULT_CACHE_BYTES),
         })
     }
 
@@ -84,7 +86,17 @@ impl Verifier {
     /// Evaluates in this way.
     #[must_use]
     pub fn with_evaluation(self, evaluation: Evaluation) -> Self {
+        // What was verified for one way lacks what the other needs.
+        self.known.clear();
         Self { evaluation, ..self }
+    }
+
+    /// Remembers at most so many bytes of verified tokens instead of [`DEFAULT_CACHE_BYTES`];
+    /// none with 0.
+    #[must_use]
+    pub fn with_cache_bytes(self, bytes: usize) -> Self {
+        let known = Known::new(bytes);
+        Self { known, ..self }
     }
 
     /// The audience this verifier guards.
@@ -93,9 +105,13 @@ impl Verifier {
         &self.audience
     }
 
-    /// Puts another key set in force for all later decisions.
+    /// Puts another key set in force for all later decisions. Forgets every token that was
+    /// verified, unless the keys are the same.
     pub fn replace_keys(&self, keys: Arc<KeySet>) {
-        self.keys.store(keys);
+        let before = self.keys.swap(Arc::clone(&keys));
+        if before != keys {
+            self.known.clear();
+        }
     }
 
     /// Verifies all that does not depend on a call: signatures, the shape of every block, time,
@@ -104,15 +120,16 @@ impl Verifier {
     /// # Errors
     /// [`Denied`], never [`Denied::ToolNotGranted`] and the other reasons about a call.
     pub fn verify(&self, token: &UnverifiedToken, now: Now) -> Result<VerifiedToken, Denied> {
-        let key = self.check_signatures(token)?;
-        let plan = Plan::compile(token.encoded.check_shape()?);
-        self.check_standing(&plan, now)?;
-        Ok(VerifiedToken {
-            biscuit: self.for_the_engine(token, &key)?,
-            key,
-            text: token.text.clone(),
-            plan: Arc::new(plan),
-        })
+        self.admit(&Presented::Read(token), now)
+    }
+
+    /// As [`Verifier::verify`], from the value of an `Authorization` header. A token that is known
+    /// is not even decoded.
+    ///
+    /// # Errors
+    /// As [`UnverifiedToken::from_authorization_header`] and [`Verifier::verify`].
+    pub fn verify_header(&self, header: &[u8], now: Now) -> Result<VerifiedToken, Denied> {
+        self.admit(&Presented::Text(text_of(header)?), now)
     }
 
     /// Decides on one call that carries no holder proof: a token bound to a key is refused.
@@ -142,7 +159,25 @@ impl Verifier {
     ) -> Result<Permit, Denied> {
         let verified = self.verify(token, now)?;
         self.check_holder(&verified, call, proof, now)?;
-        self.decide(&verified, call, now)
+        self.decide(&verified, call, now, || Arc::new(call.clone()))
+    }
+
+    /// As [`Verifier::authorize_with_proof`], from the value of an `Authorization` header and a
+    /// call that the permit is to share. For a known token without a holder and a call on one
+    /// resource, nothing is allocated.
+    ///
+    /// # Errors
+    /// As [`UnverifiedToken::from_authorization_header`] and [`Verifier::authorize_with_proof`].
+    pub fn authorize_header(
+        &self,
+        header: &[u8],
+        call: &Arc<Call>,
+        proof: Option<&HolderProof>,
+        now: Now,
+    ) -> Result<Permit, Denied> {
+        let verified = self.verify_header(header, now)?;
+        self.check_holder(&verified, call, proof, now)?;
+        self.decide(&verified, call, now, || Arc::clone(call))
     }
 
     /// Decides on one more call by a token verified before: everything that can change since (the
@@ -158,13 +193,59 @@ impl Verifier {
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<Permit, Denied> {
-        let id = token.chain().root_key_id();
-        if self.keys.load().get(id) != Some(&token.key) {
-            return Err(Denied::UnknownKey { id: Some(id) });
+        if !token.verified.is_by_a_key_of(&self.keys.load()) {
+            let id = Some(token.chain().root_key_id());
+            return Err(Denied::UnknownKey { id });
         }
-        self.check_standing(&token.plan, now)?;
+        self.check_standing(&token.verified.plan, now)?;
         self.check_holder(token, call, proof, now)?;
-        self.decide(token, call, now)
+        self.decide(token, call, now, || Arc::new(call.clone()))
+    }
+
+    /// From bytes to a token whose standing is checked, by the shortest way: known, or one block
+    /// more than what is known, or read and verified whole.
+    fn admit(&self, presented: &Presented<'_>, now: Now) -> Result<VerifiedToken, Denied> {
+        let keys = self.keys.load();
+        let text = presented.text();
+        if let Some(token) = self.known.token(text, &keys, now.utc) {
+            self.check_standing(&token.verified.plan, now)?;
+            return Ok(token);
+        }
+        let bytes = presented.bytes()?;
+        let descendant = match self.evaluation {
+            Evaluation::Compiled => self.known.descendant(&bytes, &keys, now.utc),
+            // The engine needs the library's reading of the whole token.
+            Evaluation::Reference => None,
+        };
+        let established = match descendant {
+            Some(established) => established,
+            None => self.establish(presented, &bytes, &keys)?,
+        };
+        self.check_standing(&established.verified.plan, now)?;
+        let token = VerifiedToken {
+            text: presented.shared_text(),
+            verified: Arc::new(established.verified),
+        };
+        let (known, roots) = (&self.known, established.roots);
+        known.remember(&token, &bytes, roots, now.utc);
+        Ok(token)
+    }
+
+    /// Reads and verifies a whole token.
+    fn establish(
+        &self,
+        presented: &Presented<'_>,
+        bytes: &[u8],
+        keys: &KeySet,
+    ) -> Result<Established, Denied> {
+        let chain = presented.chain(bytes)?;
+        let id = chain.root_key_id();
+        let root = *keys.get(id).ok_or(Denied::UnknownKey { id: Some(id) })?;
+        let mut established = Established::whole(&chain, root)?;
+        if self.evaluation == Evaluation::Reference {
+            established.verified.biscuit = Some(read_for_the_engine(bytes, &root)?);
+        }
+        Ok(established)
     }
 
     /// What may change between two calls by one token: time, audience, revocation, depth.
@@ -176,8 +257,14 @@ impl Verifier {
     }
 
     /// Grants and conditions, on a token that is verified and whose holder is proven.
-    fn decide(&self, token: &VerifiedToken, call: &Call, now: Now) -> Result<Permit, Denied> {
-        let grant_ids = token.plan.decide(&Question {
+    fn decide(
+        &self,
+        token: &VerifiedToken,
+        call: &Call,
+        now: Now,
+        shared: impl FnOnce() -> Arc<Call>,
+    ) -> Result<Permit, Denied> {
+        let grant_ids = token.verified.plan.decide(&Question {
             time: now.utc,
             audience: &self.audience,
             call,
@@ -185,45 +272,11 @@ impl Verifier {
         if self.evaluation == Evaluation::Reference {
             self.evaluate(token, call, now)?;
         }
-        Ok(permit(token, call, grant_ids))
-    }
-
-    /// Answers the key that verified the signatures.
-    fn check_signatures(&self, token: &UnverifiedToken) -> Result<PublicKeyHex, Denied> {
-        let chain = &token.encoded;
-        let id = chain.root_key_id();
-        let root = self.keys.load().get(id).copied();
-        let root = root.ok_or(Denied::UnknownKey { id: Some(id) })?;
-        match verify_signatures(chain, &root) {
-            Ok(()) => Ok(root),
-            Err(BadChain::Signature) => Err(Denied::BadSignature),
-            // Say what the profile says of it, if it says anything.
-            Err(BadChain::Unreadable) => {
-                Err(chain
-                    .check_shape()
-                    .map_or_else(Denied::from, |_| Denied::MalformedToken {
-                        what: "a key or signature is not one of the format".to_owned(),
-                    }))
-            }
-        }
-    }
-
-    /// The token as the library reads it, where its engine is to evaluate.
-    fn for_the_engine(
-        &self,
-        token: &UnverifiedToken,
-        root: &PublicKeyHex,
-    ) -> Result<Option<Biscuit>, Denied> {
-        if self.evaluation == Evaluation::Compiled {
-            return Ok(None);
-        }
-        PublicKey::from_bytes(&root.to_bytes(), Algorithm::Ed25519)
-            .map_err(error::Token::Format)
-            .and_then(|root| Biscuit::from(&token.bytes, root))
-            .map(Some)
-            .map_err(|_| Denied::MalformedToken {
-                what: "the Biscuit library does not accept it".to_owned(),
-            })
+        Ok(Permit {
+            call: shared(),
+            verified: Arc::clone(&token.verified),
+            grant_ids,
+        })
     }
 
     fn check_holder(
@@ -280,7 +333,7 @@ impl Verifier {
     /// The plan has allowed the call before; it is never more generous.
     fn evaluate(&self, token: &VerifiedToken, call: &Call, now: Now) -> Result<(), Denied> {
         let denied = |what: String| Denied::PolicyDenied { what };
-        let biscuit = token.biscuit.as_ref().ok_or_else(|| {
+        let biscuit = token.verified.biscuit.as_ref().ok_or_else(|| {
             denied("the token was verified for another way of evaluating".to_owned())
         })?;
         for resource in &call.resources {
@@ -302,27 +355,50 @@ impl Verifier {
     }
 }
 
-fn verify_signatures(chain: &EncodedChain, root: &PublicKeyHex) -> Result<(), BadChain> {
-    let link = Link::root(*root.verifying_key()).verify_blocks(chain.signed_blocks())?;
-    let last = chain.signed_blocks().last().ok_or(BadChain::Unreadable)?;
-    link.verify_proof(chain.proof(), last)
+/// The token as the library reads it, for its engine.
+fn read_for_the_engine(bytes: &[u8], root: &PublicKeyHex) -> Result<Biscuit, Denied> {
+    PublicKey::from_bytes(&root.to_bytes(), Algorithm::Ed25519)
+        .map_err(error::Token::Format)
+        .and_then(|root| Biscuit::from(bytes, root))
+        .map_err(|_| Denied::MalformedToken {
+            what: "the Biscuit library does not accept it".to_owned(),
+        })
 }
 
-fn permit(token: &VerifiedToken, call: &Call, grant_ids: GrantIds) -> Permit {
-    let authority = token.chain().authority();
-    let ids = token.chain().revocation_ids();
-    Permit {
-        call: call.clone(),
-        session: authority.session.as_str().to_owned(),
-        approval: authority.approval.as_str().to_owned(),
-        application: authority.application.as_str().to_owned(),
-        principal: authority.principal.as_str().to_owned(),
-        agent: authority.agent.as_str().to_owned(),
-        delegates: token.chain().delegates().map(str::to_owned).collect(),
-        grant_ids,
-        expires_at: token.expires_at(),
-        token_id: *ids
-            .last()
-            .unwrap_or(&bailiwick_datalog::RevocationId::from_bytes([0; 64])),
+/// A token as it comes to a verifier.
+enum Presented<'a> {
+    /// Decoded before.
+    Read(&'a UnverifiedToken),
+    /// Its text alone.
+    Text(&'a str),
+}
+
+impl Presented<'_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::Read(token) => &token.text,
+            Self::Text(text) => text,
+        }
+    }
+
+    fn shared_text(&self) -> Arc<str> {
+        match self {
+            Self::Read(token) => Arc::clone(&token.text),
+            Self::Text(text) => Arc::from(*text),
+        }
+    }
+
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, Denied> {
+        match self {
+            Self::Read(token) => Ok(Cow::Borrowed(&token.bytes)),
+            Self::Text(text) => bytes_of(text).map(Cow::Owned),
+        }
+    }
+
+    fn chain(&self, bytes: &[u8]) -> Result<Cow<'_, EncodedChain>, Denied> {
+        match self {
+            Self::Read(token) => Ok(Cow::Borrowed(&token.encoded)),
+            Self::Text(_) => Ok(Cow::Owned(EncodedChain::decode(bytes)?)),
+        }
     }
 }

@@ -91,7 +91,7 @@ impl EncodedChain {
     /// [`ChainError::Profile`], [`ChainError::LimitExceeded`], or [`ChainError::Malformed`] for
     /// symbols that are not defined.
     pub fn check_shape(&self) -> Result<Chain, ChainError> {
-        shape::check(self)
+        Ok(shape::Shaped::of(self)?.chain(&self.proof))
     }
 }
 

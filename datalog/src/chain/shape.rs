@@ -14,6 +14,7 @@ use crate::{
         Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, Principal, SessionId,
         Thumbprint, ToolName,
     },
+    plan::weight,
     resource::ResourcePath,
     timestamp::Timestamp,
     wire::{self, PredicateView, Symbols, TermView as Term, WireError},
@@ -24,18 +25,6 @@ const DATALOG_VERSIONS: std::ops::RangeInclusive<u32> = 3..=6;
 /// Signature versions (profile rule 13); a third-party block needs the later one.
 const LATEST_SIGNATURE_VERSION: u32 = 1;
 
-pub(super) fn check(encoded: &EncodedChain) -> Result<Chain, ChainError> {
-    let (first, rest) = encoded
-        .blocks
-        .split_first()
-        .ok_or(ChainError::Malformed("the token has no authority block"))?;
-    let mut shaped = Shaped::authority(encoded.root_key_id, first)?;
-    for block in rest {
-        shaped.append(block)?;
-    }
-    Ok(shaped.chain(&encoded.proof))
-}
-
 /// A chain whose blocks so far are inside the profile, and the symbols that they list.
 #[derive(Clone, Debug)]
 pub(super) struct Shaped {
@@ -44,7 +33,17 @@ pub(super) struct Shaped {
 }
 
 impl Shaped {
-    pub(super) fn authority(root_key_id: u32, block: &EncodedBlock) -> Result<Self, ChainError> {
+    pub(super) fn of(encoded: &EncodedChain) -> Result<Self, ChainError> {
+        let (first, rest) = encoded
+            .blocks
+            .split_first()
+            .ok_or(ChainError::Malformed("the token has no authority block"))?;
+        let mut shaped = Self::authority(encoded.root_key_id, first)?;
+        rest.iter().try_for_each(|block| shaped.append(block))?;
+        Ok(shaped)
+    }
+
+    fn authority(root_key_id: u32, block: &EncodedBlock) -> Result<Self, ChainError> {
         let mut symbols = Symbols::default();
         let authority = Reader::new(0, block, &mut symbols)?.authority()?;
         let chain = Chain {
@@ -71,11 +70,20 @@ impl Shaped {
     }
 
     /// The chain as this proof ends it.
-    pub(super) fn chain(self, proof: &Proof) -> Chain {
+    pub(super) fn chain(&self, proof: &Proof) -> Chain {
         Chain {
             sealed: matches!(proof, Proof::Seal(_)),
-            ..self.chain
+            ..self.chain.clone()
         }
+    }
+
+    /// Blocks so far, the authority block included.
+    pub(super) fn block_count(&self) -> usize {
+        self.chain.depth().saturating_add(1)
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        weight::chain(&self.chain).saturating_add(self.symbols.weight())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a decision costs, counted before it is made (profile rule 22).
 
-use super::{Refused, caveats};
+use super::{Refused, caveats, weight};
 use crate::{
     call::{ArgumentValue, Call, MAX_RESOURCES},
     caveat::{ArgumentConstraint, ArgumentRule, Caveat},
@@ -43,6 +43,11 @@ impl Costs {
             _ => self.simple = self.simple.saturating_add(1),
         }
         self
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let lists = self.lists.iter().map(|(name, _)| weight::text(name));
+        lists.fold(0, usize::saturating_add)
     }
 
     /// Comparisons of list items that a decision on `call` may need.

@@ -16,6 +16,7 @@ mod holder;
 mod later_blocks;
 mod limits;
 mod narrowing;
+mod remembering;
 mod signatures;
 #[path = "../../../datalog/tests/strategy/mod.rs"]
 mod strategy;

@@ -138,20 +138,34 @@ pub(crate) fn verifier() -> Verifier {
     verifier_with(key_set(), Arc::new(MemoryRevocations::fixed([])))
 }
 
-/// The decision, which both ways of evaluating must reach.
+thread_local! {
+    /// Decides on every token of a test, and so remembers some of them, or their parents.
+    static REMEMBERING: Verifier = verifier();
+}
+
+/// The decision, which both ways of evaluating must reach, with and without a memory.
 pub(crate) fn decide_call(bytes: &[u8], call: &Call) -> Result<Permit, Denied> {
     let token = UnverifiedToken::from_bytes(bytes)?;
     let decision = verifier().authorize(&token, call, at(NOW));
     agrees_with_the_library(bytes, &decision);
+    let ids = |decision: &Result<Permit, Denied>| {
+        let permit = decision.as_ref().map_err(Denied::clone);
+        permit.map(|permit| permit.grant_ids().to_vec())
+    };
+    let warm = REMEMBERING.with(|verifier| {
+        let header = format!("Bearer {}", token.expose_text());
+        verifier.authorize_header(header.as_bytes(), &Arc::new(call.clone()), None, at(NOW))
+    });
+    assert_eq!(
+        ids(&decision),
+        ids(&warm),
+        "remembering changes the decision"
+    );
     if matches!(decision, Err(Denied::BadSignature)) {
         return decision;
     }
     let reference = verifier().with_evaluation(Evaluation::Reference);
     let meant = reference.authorize(&token, call, at(NOW));
-    let ids = |decision: &Result<Permit, Denied>| {
-        let permit = decision.as_ref().map_err(Denied::clone);
-        permit.map(|permit| permit.grant_ids().to_vec())
-    };
     assert_eq!(ids(&decision), ids(&meant));
     decision
 }
