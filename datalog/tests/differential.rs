@@ -37,7 +37,7 @@ const AUDIENCE: &str = "http://127.0.0.1:8401/mcp";
 /// Calls tried with each token.
 const CALLS: usize = 10;
 /// (token, call) pairs of one ordinary test; there are four such tests.
-const PAIRS: usize = 6_000;
+const PAIRS: usize = 5_000;
 
 /// What one generated token says.
 #[derive(Clone, Debug)]
