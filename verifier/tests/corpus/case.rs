@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bailiwick_datalog::{Audience, Call, ResourcePath, Timestamp, ToolName, UrlArgument};
 use bailiwick_verifier::{
-    Denied, KeySet, MemoryRevocations, Now, UnverifiedToken, Verifier, VerifierConfig,
+    Denied, Evaluation, KeySet, MemoryRevocations, Now, UnverifiedToken, Verifier, VerifierConfig,
     holder::{HolderProof, ProofVerifier},
 };
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,15 @@ impl Case {
         })
         .unwrap()
         .sharing_proofs(Arc::clone(proofs))
+    }
+
+    /// As [`Case::decide`], and what the plan allows is asked of the library's engine again.
+    pub(crate) fn decide_by_the_engine(&self, proofs: &Arc<ProofVerifier>) -> &'static str {
+        let verifier = self.verifier(proofs).with_evaluation(Evaluation::Reference);
+        match self.unverified() {
+            Ok(token) => self.decide_token(&verifier, &token),
+            Err(denied) => denied.code(),
+        }
     }
 
     /// The token as it is presented.

@@ -177,9 +177,6 @@ pub(crate) fn sign_block(
 /// The signature that ends a chain: over the last block with its signature.
 pub(crate) fn seal(last: &schema::SignedBlock, signer: &SigningKey) -> Vec<u8> {
     let mut payload = last.block.clone();
-    if let Some(external) = &last.external_signature {
-        payload.extend(&external.signature);
-    }
     payload.extend(last.next_key.algorithm.to_le_bytes());
     payload.extend(&last.next_key.key);
     payload.extend(&last.signature);

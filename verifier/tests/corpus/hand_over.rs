@@ -1,14 +1,31 @@
 //! Tokens handed on: the next holder is named by the one before it, and by nobody else.
 
+use bailiwick_verifier::holder::HolderProof;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use biscuit_auth::format::schema;
 use ed25519_dalek::Signer;
 use serde_json::json;
 
 use crate::{
     case::Case,
-    forge::{Draft, key},
-    holder::{Forged, bound, bound_with, hands_on, hash, thumbprint},
+    forge::{Draft, key, payload},
+    holder::{Forged, bound, bound_with, hands_on, hash, thumbprint, thumbprint_of},
     scene::{Presented, authority, authority_with, case},
+    signatures::{by_nobody, malleated, neutral},
 };
+
+/// Handed on behind blocks of the older signature version.
+fn before_v0() -> Draft {
+    let older = bound_with(&["delegate(\"sub-1\");"]).signature_version(None);
+    older.third_party("holder", &hands_on("second"))
+}
+
+/// Signs the first later block again after a change to what its third party said.
+fn sign_again(draft: &Draft, message: &mut schema::Biscuit) {
+    let previous = message.authority.signature.clone();
+    let body = payload(&message.blocks[0], Some(&previous));
+    message.blocks[0].signature = draft.next_key(0).sign(&body).to_bytes().to_vec();
+}
 
 pub(crate) fn cases() -> Vec<Case> {
     let handed = || bound().third_party("holder", &hands_on("second"));
@@ -58,11 +75,155 @@ pub(crate) fn cases() -> Vec<Case> {
         message.blocks[1].external_signature = foreign;
         // The thief signs its own part again, over the signature it brought along.
         let previous = message.blocks[0].signature.clone();
-        let body = crate::forge::payload(&message.blocks[1], Some(&previous));
+        let body = payload(&message.blocks[1], Some(&previous));
         message.blocks[1].signature = target.next_key(1).sign(&body).to_bytes().to_vec();
         message
     };
+    // A token that somebody got bound to a key of small order.
+    let weak = thumbprint_of(&neutral());
+    let weakly_bound = || Draft::of(&authority_with(&format!("holder(\"{weak}\")")), &[]);
+    let weakly_handed = {
+        let mut draft = weakly_bound().third_party("holder", &hands_on("thief"));
+        draft.blocks[1].external = Some(key("thief"));
+        let mut message = draft.sign();
+        let external = message.blocks[0].external_signature.as_mut().unwrap();
+        external.public_key.key = neutral().to_vec();
+        external.signature = by_nobody();
+        sign_again(&draft, &mut message);
+        message
+    };
+    let malleated = {
+        let draft = handed();
+        let mut message = draft.sign();
+        let external = message.blocks[0].external_signature.as_mut().unwrap();
+        external.signature = malleated(&external.signature);
+        sign_again(&draft, &mut message);
+        message
+    };
+    // A first-party block behind a third party's: symbols go on where the authority's ended.
+    let behind = {
+        let mut draft = bound_with(&["delegate(\"sub-1\"); check if tool(\"files.read_file\");"]);
+        draft.blocks.insert(1, handed().blocks[1].clone());
+        draft
+    };
+    let before = bound_with(&["delegate(\"sub-1\");"]).third_party("holder", &hands_on("second"));
+    let late =
+        Draft::of(&authority(), &[&hands_on("holder")]).third_party("holder", &hands_on("second"));
+    let kept = bound().third_party("holder", &hands_on("holder"));
     vec![
+        case(
+            "handed-on-then-narrowed",
+            "allow",
+            &behind,
+            "The next holder narrows the token it was handed (rules 15 and 16).",
+        )
+        .proof(by("second", &behind, "8")),
+        case(
+            "handed-on-then-narrowed-missing",
+            "holder_proof_missing",
+            &behind,
+            "A block behind the one that hands on does not unbind (rule 24).",
+        ),
+        case(
+            "handed-on-after-a-block",
+            "allow",
+            &before,
+            "The holder narrows the token and hands it on (rule 16).",
+        )
+        .proof(by("second", &before, "9")),
+        case(
+            "handed-on-bound-later",
+            "allow",
+            &late,
+            "Bound by a first-party block and handed on by its holder (rule 16).",
+        )
+        .proof(by("second", &late, "10")),
+        case(
+            "handed-on-to-itself",
+            "allow",
+            &kept,
+            "A holder may name itself again by its signature (rule 16).",
+        )
+        .proof(by("holder", &kept, "11")),
+        case(
+            "handed-on-again-sealed",
+            "allow",
+            &again().seal(),
+            "Handed on twice and sealed (rules 10 and 16).",
+        )
+        .proof(by("third", &again().seal(), "12")),
+        case(
+            "handed-on-narrowed-sealed",
+            "allow",
+            &narrowed().seal(),
+            "Handed on, narrowed in the same block and sealed (rules 10 and 16).",
+        )
+        .proof(by("second", &narrowed().seal(), "13")),
+        case(
+            "handed-on-first-version-before",
+            "allow",
+            &before_v0(),
+            "A block of signature version 0 before the one that hands on (rules 13 and 16).",
+        )
+        .proof(by("second", &before_v0(), "14")),
+        case(
+            "handed-on-sealed",
+            "allow",
+            &handed().seal(),
+            "A token handed on and then sealed (rules 10 and 16).",
+        )
+        .proof(by("second", &handed().seal(), "6")),
+        case(
+            "handed-on-sealed-missing",
+            "holder_proof_missing",
+            &handed().seal(),
+            "A token handed on and then sealed is bound all the same (rules 10 and 24).",
+        ),
+        case(
+            "handed-on-by-weak-key",
+            "bad_signature",
+            &weakly_handed,
+            "A holder's key of small order lets anybody hand on (rule 16).",
+        ),
+        case(
+            "handed-on-malleated",
+            "bad_signature",
+            &malleated,
+            "The holder's signature with its scalar raised by the group's order (rule 21).",
+        ),
+        case(
+            "holder-weak-key",
+            "holder_proof_invalid",
+            &weakly_bound(),
+            "A holder's key of small order lets anybody prove possession (rule 24).",
+        )
+        .proof({
+            let forged = Forged::of(&key("thief"), &weakly_bound().presented(), "handed-weak");
+            let jwk =
+                json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(neutral())});
+            let sound = forged.header("jwk", jwk).signed();
+            let (signed, _) = sound.dpop.rsplit_once('.').unwrap();
+            HolderProof {
+                dpop: format!("{signed}.{}", URL_SAFE_NO_PAD.encode(by_nobody())),
+                ..sound.clone()
+            }
+        }),
+        case(
+            "holder-malleated-proof",
+            "holder_proof_invalid",
+            &bound(),
+            "A proof's signature with its scalar raised by the group's order (rule 24).",
+        )
+        .proof({
+            let sound = by("holder", &bound(), "7");
+            let (signed, signature) = sound.dpop.rsplit_once('.').unwrap();
+            let signature =
+                crate::signatures::malleated(&URL_SAFE_NO_PAD.decode(signature).unwrap());
+            HolderProof {
+                dpop: format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)),
+                ..sound.clone()
+            }
+        }),
         case(
             "handed-on",
             "allow",

@@ -15,7 +15,11 @@ use crate::{
 
 /// RFC 7638, by hand.
 pub(crate) fn thumbprint(key: &SigningKey) -> String {
-    let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
+    thumbprint_of(&key.verifying_key().to_bytes())
+}
+
+pub(crate) fn thumbprint_of(public: &[u8; 32]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public);
     let json = format!("{{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"{x}\"}}");
     URL_SAFE_NO_PAD.encode(Sha256::digest(json))
 }

@@ -165,6 +165,15 @@ fn every_case_is_decided_as_its_file_says() {
 }
 
 #[test]
+fn engine_of_the_library_decides_every_case_alike() {
+    let proofs = Arc::new(ProofVerifier::default());
+    for case in cases() {
+        let met = case.decide_by_the_engine(&proofs);
+        assert_eq!(met, case.expect.verdict(), "{}", case.id);
+    }
+}
+
+#[test]
 fn corpus_is_large_and_a_third_of_it_is_allowed() {
     let cases = cases();
     let allowed = cases

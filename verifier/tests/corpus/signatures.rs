@@ -1,6 +1,6 @@
 //! Keys of a chain, their ids and algorithms, and signatures that a lax verifier would take.
 
-use biscuit_auth::format::schema;
+use biscuit_auth::format::schema::{self, proof};
 use ed25519_dalek::Signer;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    [keys(), signatures()].concat()
+    [keys(), signatures(), lax()].concat()
 }
 
 fn keys() -> Vec<Case> {
@@ -170,7 +170,7 @@ const ORDER: [u8; 32] = [
 ];
 
 /// The same signature with its scalar greater by the group's order, which a lax verifier takes.
-fn malleated(signature: &[u8]) -> Vec<u8> {
+pub(crate) fn malleated(signature: &[u8]) -> Vec<u8> {
     let mut bytes = signature.to_vec();
     let mut carry = 0;
     for (byte, add) in bytes[32..].iter_mut().zip(ORDER) {
@@ -181,22 +181,117 @@ fn malleated(signature: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A token whose last block is signed by nobody: its predecessor names the neutral point as next
-/// key, under which `R = S·B` is a signature of everything for a verifier that allows weak keys.
-fn weak_next_key() -> schema::Biscuit {
+/// A signature by nobody: zero times the base point is the neutral point. It is one of everything
+/// for a verifier that allows weak keys, where the key is the neutral point as well.
+pub(crate) fn by_nobody() -> Vec<u8> {
+    let mut signature = vec![0; 64];
+    signature[0] = 1;
+    signature
+}
+
+/// The neutral point, as the format of keys has it.
+pub(crate) fn neutral() -> [u8; 32] {
+    let mut key = [0; 32];
+    key[0] = 1;
+    key
+}
+
+/// The neutral point in an encoding that is not reduced: 2^255 - 18 in place of 1.
+fn neutral_unreduced() -> [u8; 32] {
+    let mut key = [0xff; 32];
+    key[0] = 0xee;
+    key[31] = 0x7f;
+    key
+}
+
+/// The usual token with another next key in one block, which its predecessor signs.
+fn with_next_key(index: usize, next: &[u8; 32]) -> schema::Biscuit {
     let draft = narrowed();
     let mut message = draft.sign();
-    let mut neutral = vec![0; 32];
-    neutral[0] = 1;
-    message.blocks[0].next_key.key = neutral;
-    let previous = message.authority.signature.clone();
-    let body = payload(&message.blocks[0], Some(&previous));
-    message.blocks[0].signature = draft.next_key(0).sign(&body).to_bytes().to_vec();
-    // S = 0 and R = 0·B, the neutral point itself.
-    let mut nobody = vec![0; 64];
-    nobody[0] = 1;
-    message.blocks[1].signature = nobody;
+    let previous = match index {
+        1 => message.authority.signature.clone(),
+        _ => message.blocks[index - 2].signature.clone(),
+    };
+    let block = &mut message.blocks[index - 1];
+    block.next_key.key = next.to_vec();
+    let body = payload(block, Some(&previous));
+    let signer = draft.next_key(index - 1);
+    block.signature = signer.sign(&body).to_bytes().to_vec();
     message
+}
+
+/// A token whose last block is signed by nobody: its predecessor names the neutral point.
+fn weak_next_key() -> schema::Biscuit {
+    let mut message = with_next_key(1, &neutral());
+    message.blocks[1].signature = by_nobody();
+    message
+}
+
+/// A token that is sealed by nobody: its last block names this next key.
+fn weakly_sealed(next: &[u8; 32]) -> schema::Biscuit {
+    let mut message = with_next_key(2, next);
+    message.proof.content = Some(proof::Content::FinalSignature(by_nobody()));
+    message
+}
+
+/// What only a lax verifier takes, in every place where a signature is.
+fn lax() -> Vec<Case> {
+    let sealed = narrowed().seal();
+    let mut malleated_seal = sealed.sign();
+    if let Some(proof::Content::FinalSignature(seal)) = &mut malleated_seal.proof.content {
+        *seal = malleated(seal);
+    }
+    let no_point = {
+        let mut key = [0; 32];
+        key[0] = 2;
+        key
+    };
+    let refused =
+        |id: &str, message: &schema::Biscuit, why: &str| case(id, "bad_signature", message, why);
+    vec![
+        refused(
+            "signature-malleated-authority",
+            &changed(|m| m.authority.signature = malleated(&m.authority.signature)),
+            "The issuer's own signature with its scalar raised by the group's order (rule 21).",
+        ),
+        refused(
+            "signature-malleated-first-later",
+            &changed(|m| m.blocks[0].signature = malleated(&m.blocks[0].signature)),
+            "A signature in the middle with its scalar raised by the group's order (rule 21).",
+        ),
+        refused(
+            "seal-malleated",
+            &malleated_seal,
+            "A seal with its scalar raised by the group's order (rule 21).",
+        ),
+        refused(
+            "seal-under-weak-key",
+            &weakly_sealed(&neutral()),
+            "A next key of small order lets anybody seal (rule 21).",
+        ),
+        refused(
+            "seal-under-weak-key-unreduced",
+            &weakly_sealed(&neutral_unreduced()),
+            "The same key of small order in another encoding (rule 21).",
+        ),
+        refused(
+            "proof-secret-for-weak-key",
+            &with_next_key(2, &neutral()),
+            "No secret belongs to a key of small order (rule 21).",
+        ),
+        case(
+            "key-next-no-point",
+            "malformed_token",
+            &with_next_key(2, &no_point),
+            "Thirty-two bytes that are no point of the curve (rule 21).",
+        ),
+        case(
+            "key-next-no-point-sealed",
+            "malformed_token",
+            &weakly_sealed(&no_point),
+            "Thirty-two bytes that are no point of the curve, under a seal (rule 21).",
+        ),
+    ]
 }
 
 fn signatures() -> Vec<Case> {
