@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bailiwick_datalog::{Audience, Call, ResourcePath, Timestamp, ToolName, UrlArgument};
 use bailiwick_verifier::{
-    Denied, Evaluation, KeySet, MemoryRevocations, Now, UnverifiedToken, Verifier, VerifierConfig,
+    Denied, Evaluation, KeySet, MemoryRevocations, Now, RevocationView, UnverifiedToken, Verifier,
+    VerifierConfig,
     holder::{HolderProof, ProofVerifier},
 };
 use serde::{Deserialize, Serialize};
@@ -96,18 +97,24 @@ impl Expect {
 impl Case {
     /// A verifier that knows what the case says, with a memory of proofs that may be shared.
     pub(crate) fn verifier(&self, proofs: &Arc<ProofVerifier>) -> Verifier {
+        let revoked = self.revoked.iter().map(|id| id.parse().unwrap());
+        let revocations = MemoryRevocations::fixed(revoked.collect::<Vec<_>>());
+        self.verifier_with(Arc::new(revocations))
+            .sharing_proofs(Arc::clone(proofs))
+    }
+
+    /// A verifier with the case's keys and audience, and another view of what is revoked.
+    pub(crate) fn verifier_with(&self, revocations: Arc<dyn RevocationView>) -> Verifier {
         let keys = self
             .keys
             .iter()
             .map(|(id, key)| (id.parse().unwrap(), key.parse().unwrap()));
-        let revoked = self.revoked.iter().map(|id| id.parse().unwrap());
         Verifier::new(VerifierConfig {
             audience: Audience::parse(self.audience.as_str()).unwrap(),
             keys: Arc::new(KeySet::from_entries(keys).unwrap()),
-            revocations: Arc::new(MemoryRevocations::fixed(revoked.collect::<Vec<_>>())),
+            revocations,
         })
         .unwrap()
-        .sharing_proofs(Arc::clone(proofs))
     }
 
     /// As [`Case::decide`], and what the plan allows is asked of the library's engine again.

@@ -32,6 +32,7 @@ mod forge;
 mod hand_over;
 mod holder;
 mod locations;
+mod memory;
 mod mutations;
 mod names;
 mod presentation;
