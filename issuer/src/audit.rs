@@ -70,21 +70,26 @@ impl AuditLog {
             .mode(0o600)
             .open(&path)?;
         let (tail, start) = read_tail(&mut file)?;
-        let whole = tail.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let end = tail.iter().rposition(|byte| *byte == b'\n');
+        if end.is_none() && start > 0 {
+            return Err(io::Error::other("its last line is too long").into());
+        }
+        let last = end
+            .and_then(|end| tail.get(..end))
+            .and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+        let chain = match last {
+            None => Chain::new(),
+            Some(line) => {
+                let line = std::str::from_utf8(line).map_err(io::Error::other)?;
+                Chain::resume(line).map_err(AuditLogError::Damaged)?
+            }
+        };
+        // Only now, when the lines before it are known to be whole, is a torn end taken off.
+        let whole = end.map_or(0, |end| end.saturating_add(1));
         let length = start.saturating_add(u64::try_from(whole).unwrap_or(u64::MAX));
         file.set_len(length)?;
         file.sync_all()?;
         crate::keys::sync_dir(dir)?;
-        let last = tail
-            .get(..whole)
-            .unwrap_or_default()
-            .trim_end_matches('\n')
-            .rsplit('\n')
-            .next();
-        let chain = match last {
-            None | Some("") => Chain::new(),
-            Some(line) => Chain::resume(line).map_err(AuditLogError::Damaged)?,
-        };
         Ok(Self(Arc::new(Mutex::new(Writer {
             file,
             length,
@@ -150,23 +155,15 @@ impl Writer {
     }
 }
 
-/// The end of the file, from a line start on where there is one, and its offset.
-fn read_tail(file: &mut File) -> Result<(String, u64), AuditLogError> {
+/// The end of the file, long enough to hold a whole line, and its offset. Bytes and not text: it
+/// may begin inside a character, and a crash may have cut it short inside another.
+fn read_tail(file: &mut File) -> io::Result<(Vec<u8>, u64)> {
     let length = file.metadata()?.len();
     let start = length.saturating_sub(MAX_LINE_BYTES.saturating_mul(2));
     file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        // A cut may fall inside a character; what is whole is enough to find the last line.
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let bytes = error.into_bytes();
-            String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default()).into_owned()
-        }
-    };
-    Ok((text, start))
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    Ok((tail, start))
 }
 
 #[cfg(test)]
@@ -208,6 +205,37 @@ mod tests {
         let log = AuditLog::open(dir.path()).unwrap();
         log.record(AT, "two", json!({})).await.unwrap();
         assert_eq!(verify(lines(dir.path())).unwrap().lines, 2);
+    }
+
+    #[tokio::test]
+    async fn long_file_loses_nothing_wherever_its_tail_begins() {
+        // One byte more or less moves the place where the tail begins in or out of a character.
+        for padding in ["", "x"] {
+            let dir = tempfile::tempdir().unwrap();
+            let reason = format!("{}{padding}", "\u{fc}".repeat(400_000));
+            let log = AuditLog::open(dir.path()).unwrap();
+            for _ in 0..4 {
+                let fields = json!({"reason": reason});
+                log.record(AT, "one", fields).await.unwrap();
+            }
+            drop(log);
+            let log = AuditLog::open(dir.path()).unwrap();
+            log.record(AT, "two", json!({})).await.unwrap();
+            assert_eq!(verify(lines(dir.path())).unwrap().lines, 5, "{padding:?}");
+        }
+    }
+
+    #[test]
+    fn file_without_a_line_in_its_tail_is_refused_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("issuer.jsonl");
+        let long = vec![b'x'; 2 * 1024 * 1024 + 1];
+        fs::write(&path, &long).unwrap();
+        assert!(matches!(
+            AuditLog::open(dir.path()),
+            Err(AuditLogError::Io(_))
+        ));
+        assert_eq!(fs::read(&path).unwrap(), long);
     }
 
     #[tokio::test]
