@@ -62,13 +62,15 @@ impl Store {
         Ok(listed)
     }
 
-    /// Takes entries off the list whose tokens expired some minutes ago. A changed list gets
-    /// a new sequence number: one number never means two lists.
+    /// Takes entries off the list whose tokens expired some minutes ago, and puts those back
+    /// that a clock running ahead had taken off too early. A changed list gets a new sequence
+    /// number: one number never means two lists.
     pub(crate) async fn delist_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = to_db(now).saturating_sub(seconds_to_db(LISTED_AFTER_EXPIRY));
         let due: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM sessions
-             WHERE revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?)",
+                 WHERE revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?1)
+             OR EXISTS (SELECT 1 FROM sessions WHERE delisted = 1 AND expires_at >= ?1)",
         )
         .bind(before)
         .fetch_one(&self.reader)
@@ -78,8 +80,9 @@ impl Store {
         }
         let mut change = self.change().await?;
         sqlx::query(
-            "UPDATE sessions SET delisted = 1
-             WHERE revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?",
+            "UPDATE sessions SET delisted = 1 - delisted
+             WHERE (revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?1)
+                 OR (delisted = 1 AND expires_at >= ?1)",
         )
         .bind(before)
         .execute(&mut *change)

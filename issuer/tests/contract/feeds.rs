@@ -174,6 +174,26 @@ async fn entry_leaves_the_list_minutes_after_its_token_expired_under_a_new_numbe
 }
 
 #[tokio::test]
+async fn entry_that_a_clock_running_ahead_took_off_the_list_comes_back() {
+    let (world, mut browser) = World::with_approver().await;
+    let asked = world.asked().await;
+    let session = browser.approve(&asked).await;
+    let operator = world.bearer("operator.token");
+    let body = json!({"session": session}).to_string();
+    world.post_json("/v1/revocations", &operator, &body).await;
+    let list = MemoryRevocations::new(Duration::from_secs(3_600));
+    let right = world.now().utc;
+    world.advance(900 + 301);
+    apply(&world, &list).await;
+    assert_eq!(list.seq(), Some(3));
+    world.clock.set_utc(right);
+    apply(&world, &list).await;
+    assert_eq!(list.seq(), Some(4));
+    let status = list.check(&session, &[], world.now().monotonic);
+    assert_eq!(status, RevocationStatus::Revoked { block: 0 });
+}
+
+#[tokio::test]
 async fn metadata_names_what_this_server_does() {
     let world = World::new().await;
     let metadata = world
