@@ -22,7 +22,7 @@ pub struct GatewayConfig {
     pub issuer_url: Url,
     /// The key that vouches for the issuer's key set.
     pub trust_anchor: TrustAnchor,
-    /// The sandbox directory of the `files` tools. It must exist.
+    /// The sandbox directory of the `files` tools. It must exist, and must not hold `data_dir`.
     pub files_root: PathBuf,
     /// How old the revocation list may be before every call is refused.
     pub max_staleness: Duration,
@@ -63,6 +63,17 @@ pub enum OpenError {
         path: PathBuf,
         /// The cause.
         source: io::Error,
+    },
+    /// The sandbox would show the gateway's own state to agents.
+    #[error(
+        "the sandbox `{files_root}` holds the data directory `{data_dir}`, which agents must not \
+         reach; choose a directory of their own for them"
+    )]
+    StateInSandbox {
+        /// The sandbox.
+        files_root: PathBuf,
+        /// The data directory.
+        data_dir: PathBuf,
     },
     /// The stored key set is damaged or another issuer's.
     #[error("the stored key set cannot be used")]

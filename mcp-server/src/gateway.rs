@@ -79,6 +79,7 @@ impl Gateway {
         let surface = Arc::new(Surface::new(&config.public_url, &config.issuer_url)?);
         let state = private_directory(&config.data_dir, "gateway")?;
         let records = private_directory(&config.data_dir, "audit")?;
+        refuse_state_in_sandbox(&config.files_root, &config.data_dir)?;
         let files =
             FilesProvider::open(&config.files_root).map_err(|source| OpenError::Directory {
                 path: config.files_root.clone(),
@@ -287,6 +288,26 @@ fn private_directory(data_dir: &Path, name: &str) -> Result<std::path::PathBuf, 
         source,
     })?;
     Ok(path)
+}
+
+/// Keys, tokens and records lie in the data directory: no grant may reach them as files. The
+/// sandbox may lie beside them in the data directory, but not above them or among them.
+fn refuse_state_in_sandbox(files_root: &Path, data_dir: &Path) -> Result<(), OpenError> {
+    let resolved = |path: &Path| {
+        path.canonicalize().map_err(|source| OpenError::Directory {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let (sandbox, data) = (resolved(files_root)?, resolved(data_dir)?);
+    let state = ["gateway", "audit", "issuer"].map(|name| data.join(name));
+    if data.starts_with(&sandbox) || state.iter().any(|state| sandbox.starts_with(state)) {
+        return Err(OpenError::StateInSandbox {
+            files_root: files_root.to_owned(),
+            data_dir: data_dir.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn http_client() -> Result<Client, OpenError> {

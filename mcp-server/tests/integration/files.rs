@@ -1,6 +1,7 @@
 //! The file tools, through the whole gateway.
 
 use bailiwick_datalog::Access;
+use bailiwick_mcp_server::{Gateway, GatewayConfig, OpenError};
 use serde_json::json;
 
 use crate::harness::{TestGateway, TokenSpec, grant};
@@ -210,4 +211,31 @@ async fn what_is_no_text_or_no_file_is_not_read() {
         let reply = gateway.call(&token, tool, json!({ "path": path })).await;
         assert_eq!(reply.tool_error_code(), code, "{tool} {path}");
     }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_holds_the_gateways_state_is_refused() {
+    let mut gateway = TestGateway::start().await;
+    gateway.stop().await;
+    let open = |files_root: std::path::PathBuf| {
+        Gateway::open(GatewayConfig {
+            files_root,
+            ..gateway.config()
+        })
+        .map(drop)
+    };
+    let above = gateway.data.join("..");
+    let link = gateway.files.join("link");
+    std::os::unix::fs::symlink(&gateway.data, &link).unwrap();
+    let audit = gateway.data.join("audit");
+    for bad in [gateway.data.clone(), above, link, audit] {
+        let refused = open(bad.clone());
+        assert!(
+            matches!(refused, Err(OpenError::StateInSandbox { .. })),
+            "{bad:?}"
+        );
+    }
+    let beside = gateway.data.join("files");
+    std::fs::create_dir(&beside).unwrap();
+    open(beside).unwrap();
 }
