@@ -11,7 +11,7 @@ use std::{
 };
 
 use bailiwick_datalog::{Access, ResourcePath, Timestamp};
-use reqwest::{Client, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -144,8 +144,11 @@ impl Courier {
         let _ = self.deliver().await;
     }
 
-    /// Sends everything that is waiting, batch by batch, until one fails.
+    /// Sends everything that is waiting, batch by batch, until one fails. What the issuer does not
+    /// take is sent again in smaller batches, so that one report, which may hold whatever an agent
+    /// put into a path, costs no other its place.
     async fn deliver(&mut self) -> Result<(), reqwest::Error> {
+        let mut most = MAX_BATCH;
         loop {
             while self.waiting.len() < MAX_BATCH {
                 match self.reports.try_recv() {
@@ -156,22 +159,35 @@ impl Courier {
             if self.waiting.is_empty() {
                 return Ok(());
             }
-            let calls: Vec<_> = self.waiting.iter().collect();
-            let response = self
-                .client
-                .post(self.url.clone())
-                .bearer_auth(&self.token)
-                .json(&Batch { calls })
-                .send()
-                .await?;
-            let status = response.status();
-            if status.is_client_error() {
-                // Sent again, it would be refused again.
-                tracing::warn!(%status, reports = self.waiting.len(), "the issuer refuses reports");
-            } else {
-                response.error_for_status()?;
+            let count = most.min(self.waiting.len());
+            let taken = self.send(count).await?;
+            if !taken && count > 1 {
+                most = count / 2;
+                continue;
             }
-            self.waiting.clear();
+            if !taken {
+                tracing::warn!("the issuer does not take a report");
+            }
+            self.waiting.drain(..count);
+        }
+    }
+
+    /// Sends the first `count` reports; false when the issuer refuses them as they are. Any other
+    /// failure may pass, and keeps them waiting.
+    async fn send(&self, count: usize) -> Result<bool, reqwest::Error> {
+        let calls: Vec<_> = self.waiting.iter().take(count).collect();
+        let response = self
+            .client
+            .post(self.url.clone())
+            .bearer_auth(&self.token)
+            .json(&Batch { calls })
+            .send()
+            .await?;
+        match response.status() {
+            StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNPROCESSABLE_ENTITY => Ok(false),
+            _ => response.error_for_status().map(|_| true),
         }
     }
 }

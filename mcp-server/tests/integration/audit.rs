@@ -153,6 +153,29 @@ async fn the_issuer_is_told_with_the_gateways_own_credentials() {
 }
 
 #[tokio::test]
+async fn reports_too_large_for_one_batch_arrive_all_the_same() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.reading_token();
+    // Each report is about as large as an agent can make one, and a hundred of them too large.
+    let path = "\"".repeat(4_000);
+    for _ in 0..70 {
+        let arguments = json!({"from": path, "to": path});
+        let reply = gateway.call(&token, "files.move_file", arguments).await;
+        assert_eq!(reply.denial()["code"], "tool_not_granted");
+    }
+    gateway
+        .call(&token, "files.read_file", json!({"path": "reports/q3.md"}))
+        .await
+        .tool_text();
+    let stop = CancellationToken::new();
+    let running = gateway.gateway().spawn_refresh(stop.clone());
+    stop.cancel();
+    running.await.unwrap();
+    let (reports, _) = gateway.issuer.reports();
+    assert_eq!(reports.len(), 71);
+}
+
+#[tokio::test]
 async fn a_refused_token_is_on_the_record_if_the_issuer_minted_it() {
     let gateway = TestGateway::start().await;
     let token = gateway.reading_token();

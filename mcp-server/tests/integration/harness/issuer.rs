@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -26,6 +26,9 @@ use super::{START, serve::serve};
 const ANCHOR: [u8; 32] = [1; 32];
 const MINT: [u8; 32] = [2; 32];
 const REVOCATION: [u8; 32] = [3; 32];
+
+/// Largest batch of reports taken, as at a real issuer.
+const MAX_REPORT_BYTES: usize = 1024 * 1024;
 
 /// The rootKeyId of minted tokens.
 pub(crate) const MINT_KEY_ID: u32 = 1;
@@ -58,6 +61,7 @@ impl StandIn {
             .route("/v1/keys", get(keys))
             .route("/v1/revocations", get(revocations))
             .route("/v1/audit", post(audit))
+            .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
             .with_state(Arc::clone(&published));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
