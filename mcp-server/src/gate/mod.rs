@@ -88,7 +88,7 @@ impl CallSlot {
 /// The middleware.
 pub(crate) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     match gate.admit(request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => refusal::with_code(next.run(request).await).await,
         Err(refusal) => {
             tracing::info!(code = refusal.code(), "request refused");
             refusal.into_response(&gate.surface)

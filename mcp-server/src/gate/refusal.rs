@@ -186,12 +186,16 @@ impl Refusal {
                 &format!("the body has more than {limit} values"),
             ),
             Self::Message { error, stateless } => message_response(&error, stateless),
-            Self::Internal => problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal_error",
-                "the gateway failed; the operator can see why",
-            ),
+            Self::Internal => Self::internal(),
         }
+    }
+
+    fn internal() -> Response {
+        problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "the gateway failed; the operator can see why",
+        )
     }
 }
 
@@ -286,6 +290,30 @@ pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> Response 
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Longest explanation taken over from the MCP library.
+const MAX_DETAIL_BYTES: usize = 4_096;
+
+/// What the MCP library refuses behind the gate, such as a protocol version or an `Accept` that
+/// it does not serve, it refuses in bare text: here that becomes a problem document with a code.
+/// Its answers in JSON stay as they are.
+pub(crate) async fn with_code(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), MAX_DETAIL_BYTES).await;
+    let text = text.unwrap_or_default();
+    if status.is_server_error() {
+        tracing::error!(%status, "the MCP library failed");
+        return Refusal::internal();
+    }
+    problem(status, "malformed_request", &String::from_utf8_lossy(&text))
 }
 
 fn rpc(

@@ -294,3 +294,24 @@ async fn a_token_that_ends_while_the_body_arrives_is_refused() {
     drop(send);
     assert_eq!(reply.await.unwrap().code(), (401, "expired".to_owned()));
 }
+
+#[tokio::test]
+async fn what_the_library_refuses_has_a_code_too() {
+    let gateway = TestGateway::start().await;
+    let token = gateway.reading_token();
+    for (name, value, status) in [
+        ("mcp-protocol-version", "1999-01-01", 400),
+        ("accept", "text/html", 406),
+    ] {
+        let (client, request) = gateway.post(&token, &list()).build_split();
+        let mut request = request.unwrap();
+        let value = value.parse().unwrap();
+        request.headers_mut().insert(name, value);
+        let reply = Reply::to(reqwest::RequestBuilder::from_parts(client, request)).await;
+        assert_eq!(reply.code(), (status, "malformed_request".to_owned()));
+        assert_eq!(
+            reply.headers["content-type"], "application/problem+json",
+            "{reply:?}"
+        );
+    }
+}
