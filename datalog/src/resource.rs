@@ -63,9 +63,11 @@ impl ResourcePath {
         if segments.is_empty() {
             return Err(ResourceError::EmptySegment);
         }
+        // Of the text that `parse` would read: the segments and what joins them.
+        let joints = segments.len().saturating_sub(1);
         let length = segments
             .iter()
-            .fold(0_usize, |sum, s| sum.saturating_add(s.len()));
+            .fold(joints, |sum, s| sum.saturating_add(s.len()));
         if length > MAX_RESOURCE_BYTES {
             return Err(ResourceError::TooLong { length });
         }
@@ -207,6 +209,19 @@ mod tests {
         assert!(path("repo/a").is_under(&path("repo")));
         assert!(!path("repo-evil").is_under(&path("repo")));
         assert!(!path("repo").is_under(&path("repo/a")));
+    }
+
+    #[test]
+    fn what_is_built_from_segments_can_be_read_again() {
+        let longest = ["a"; MAX_RESOURCE_BYTES / 2];
+        let path = ResourcePath::from_segments(longest).unwrap();
+        assert_eq!(ResourcePath::parse(&path.to_string()), Ok(path));
+        assert_eq!(
+            ResourcePath::from_segments(longest.into_iter().chain(["a"])),
+            Err(ResourceError::TooLong {
+                length: MAX_RESOURCE_BYTES + 1
+            })
+        );
     }
 
     #[test]
