@@ -1,7 +1,7 @@
 //! `check --jsonl`: decisions without a server, one case per line.
 //!
-//! Owns the stream: lines in, decisions out, memory bounded by one line
-//! whatever the length of the batch. `case` reads a line, `decide` answers it.
+//! Owns the stream: lines in, decisions out, memory bounded by one line and
+//! the ids of the proofs used, whatever the length of the batch. `case` reads a line, `decide` answers it.
 //! Cases are independent of each other but for holder proofs: a proof that an
 //! earlier case used up is a replay in a later one.
 
@@ -19,6 +19,8 @@ pub(crate) use case::{Line, read_line};
 
 use crate::lines::{LineLength, next_line};
 
+/// The most holder proofs of one batch; each costs some 100 bytes of memory.
+const MAX_PROOFS: usize = 1_000_000;
 /// The longest line that is read. A call body of a gateway may have as much.
 pub(crate) const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -81,7 +83,7 @@ pub(crate) fn stream<R: io::Read>(
     let mut cases = io::BufReader::new(cases);
     let mut line = Vec::new();
     let mut number: u64 = 0;
-    let proofs = Arc::new(ProofVerifier::default());
+    let proofs = Arc::new(ProofVerifier::for_batch(MAX_PROOFS));
     while let Some(length) = next_line(&mut cases, &mut line, MAX_LINE_BYTES)? {
         number = number.saturating_add(1);
         let outcome = match length {

@@ -172,6 +172,15 @@ impl ProofVerifier {
         }
     }
 
+    /// A verifier for a batch of decisions, whose moments may come in any order: it forgets no
+    /// proof, so its memory grows with the batch, up to `replay_capacity`.
+    #[must_use]
+    pub fn for_batch(replay_capacity: usize) -> Self {
+        Self {
+            seen: Mutex::new(ReplayCache::forgetting_nothing(replay_capacity)),
+        }
+    }
+
     /// Checks that `proof` was made by the holder, for this request, token and call, now, and
     /// uses it up.
     ///

@@ -18,6 +18,7 @@ pub(super) struct ReplayCache {
     /// The newest time of any proof that was forgotten. Set back, the clock would make such proofs
     /// fresh again, so nothing made up to this time is accepted any more.
     forgotten_up_to: Option<u64>,
+    forgets: bool,
 }
 
 /// What the memory knows of a proof.
@@ -43,11 +44,22 @@ impl ReplayCache {
             ids: HashSet::new(),
             by_age: BTreeMap::new(),
             forgotten_up_to: None,
+            forgets: true,
+        }
+    }
+
+    /// One that forgets nothing, for decisions whose moments come in any order.
+    pub(super) fn forgetting_nothing(capacity: usize) -> Self {
+        Self {
+            forgets: false,
+            ..Self::new(capacity)
         }
     }
 
     pub(super) fn remember(&mut self, proof: &UsedProof, now: Timestamp) -> Replay {
-        self.forget_stale(now.unix());
+        if self.forgets {
+            self.forget_stale(now.unix());
+        }
         let made = proof.issued_at.unix();
         if self.forgotten_up_to.is_some_and(|limit| made <= limit) {
             return Replay::Forgotten;
@@ -110,6 +122,15 @@ mod tests {
         assert_eq!(remember(&mut cache, 2, NOW + 61, NOW + 61), Replay::First);
         assert_eq!(remember(&mut cache, 1, NOW, NOW), Replay::Forgotten);
         assert_eq!(remember(&mut cache, 3, NOW + 1, NOW), Replay::First);
+    }
+
+    #[test]
+    fn what_forgets_nothing_takes_moments_in_any_order() {
+        let mut cache = ReplayCache::forgetting_nothing(10);
+        assert_eq!(remember(&mut cache, 1, NOW, NOW), Replay::First);
+        assert_eq!(remember(&mut cache, 2, NOW + 61, NOW + 61), Replay::First);
+        assert_eq!(remember(&mut cache, 3, NOW, NOW), Replay::First);
+        assert_eq!(remember(&mut cache, 1, NOW, NOW), Replay::Again);
     }
 
     #[test]
