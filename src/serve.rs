@@ -65,6 +65,10 @@ impl Listener {
 /// Serves until `stop`, then lets the requests in progress finish, but not
 /// longer than five seconds.
 pub(crate) async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
+    serve_within(listener, router, stop, HEADER_DEADLINE).await;
+}
+
+async fn serve_within(listener: Listener, router: Router, stop: CancellationToken, head: Duration) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
@@ -76,6 +80,7 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: Cancellation
             place,
             router.clone(),
             graceful.watcher(),
+            head,
         ));
     }
     drop(listener);
@@ -171,6 +176,7 @@ async fn converse(
     place: OwnedSemaphorePermit,
     router: Router,
     watcher: Watcher,
+    head: Duration,
 ) {
     // Small answers should not wait for the next one; without it they only do.
     let _ = stream.set_nodelay(true);
@@ -179,13 +185,14 @@ async fn converse(
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/1.1 alone: telling the versions apart would wait for the first bytes without a
+    // deadline, and an idle HTTP/2 connection has none either.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_DEADLINE);
-    builder.http2().timer(TokioTimer::new());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        .header_read_timeout(head);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "a connection ended early");
     }
@@ -213,6 +220,31 @@ mod tests {
         assert_eq!(refused.code(), "address_in_use");
         assert!(refused.message().contains(&first.address().to_string()));
         assert!(refused.message().contains("gateway"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_no_head_comes_is_closed() {
+        let listener = bound().await;
+        let address = listener.address();
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/", axum::routing::get(|| async { "answered" }));
+        let head = Duration::from_millis(20);
+        let served = tokio::spawn(serve_within(listener, router, stop.clone(), head));
+        for sent in [
+            "",
+            "GET / HT",
+            "PRI * HT",
+            "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        ] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let closed = client.read_to_end(&mut answer);
+            let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+            assert!(closed.is_ok(), "still open after {sent:?}");
+        }
+        stop.cancel();
+        served.await.unwrap();
     }
 
     #[tokio::test]
