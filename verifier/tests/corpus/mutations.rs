@@ -30,21 +30,45 @@ const TELLING: [u8; 12] = [
 struct Seed {
     case: Case,
     bytes: Vec<u8>,
-    /// Decides again and again, so that whatever it remembers of the sound token is there.
+    /// Decides again and again, and remembers the sound token.
     verifier: Verifier,
+    /// Never sees the sound token.
+    stranger: Verifier,
 }
 
 impl Seed {
+    fn of(case: Case) -> Option<Self> {
+        let bytes = token_text::decode(case.token.as_deref()?).ok()?;
+        let verifier = || case.verifier(&Arc::new(ProofVerifier::default()));
+        let (verifier, stranger) = (verifier(), verifier());
+        let seed = Self {
+            case,
+            bytes,
+            verifier,
+            stranger,
+        };
+        // Remembered from here on, if it is good.
+        seed.decide(&seed.bytes);
+        Some(seed)
+    }
+
     fn text(&self) -> &str {
         self.case.token.as_deref().unwrap_or_default()
     }
 
-    /// The decision about the case's call by another token.
+    /// The decision about the case's call by another token. What is remembered of the sound one
+    /// must not change it.
     fn decide(&self, bytes: &[u8]) -> &'static str {
-        match UnverifiedToken::from_bytes(bytes) {
-            Ok(token) => self.decide_token(&token),
-            Err(denied) => denied.code(),
+        let token = match UnverifiedToken::from_bytes(bytes) {
+            Ok(token) => token,
+            Err(denied) => return denied.code(),
+        };
+        let verdict = self.decide_token(&token);
+        if bytes != self.bytes && self.case.holder_proof.is_none() {
+            let met = self.case.decide_token(&self.stranger, &token);
+            assert_eq!(verdict, met, "{}: a memory decides", self.case.id);
         }
+        verdict
     }
 
     fn decide_token(&self, token: &UnverifiedToken) -> &'static str {
@@ -58,18 +82,7 @@ impl Seed {
 }
 
 fn seeds() -> Vec<Seed> {
-    cases()
-        .into_iter()
-        .filter_map(|case| {
-            let bytes = token_text::decode(case.token.as_deref()?).ok()?;
-            let verifier = case.verifier(&Arc::new(ProofVerifier::default()));
-            Some(Seed {
-                case,
-                bytes,
-                verifier,
-            })
-        })
-        .collect()
+    cases().into_iter().filter_map(Seed::of).collect()
 }
 
 /// The tokens that some case allows, or would but for a proof used up before.
