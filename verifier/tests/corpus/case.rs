@@ -199,4 +199,26 @@ impl Case {
         };
         decision.map_or_else(|denied| denied.code(), |_| "allow")
     }
+
+    /// The header that the token comes in.
+    pub(crate) fn header_value(&self) -> String {
+        match (&self.token, &self.authorization) {
+            (Some(text), None) => format!("Bearer {text}"),
+            (None, Some(header)) => header.clone(),
+            _ => panic!("{}: a case has either a token or a header", self.id),
+        }
+    }
+
+    /// As [`Case::decide_token`], by the shortest way from a header to a decision.
+    pub(crate) fn decide_header(&self, verifier: &Verifier, header: &[u8]) -> &'static str {
+        let proof = self.holder_proof.as_ref();
+        let decision = match self.canonical_call() {
+            Ok(call) => verifier.authorize_header(header, &Arc::new(call), proof, self.now()),
+            Err(code) => match verifier.verify_header(header, self.now()) {
+                Ok(_) => return code,
+                Err(denied) => Err(denied),
+            },
+        };
+        decision.map_or_else(|denied| denied.code(), |_| "allow")
+    }
 }

@@ -335,6 +335,7 @@ fn proofs() -> Vec<Case> {
 fn depth() -> Vec<Case> {
     let hops = |authority: &str, count: usize| Draft::of(authority, &vec![""; count]);
     let deep = authority_replacing("max_depth(", "max_depth(16)");
+    let generous = authority_replacing("max_depth(", "max_depth(99)");
     let none = authority_replacing("max_depth(", "max_depth(0)");
     let named: Vec<String> = (1..=4)
         .map(|hop| format!("delegate(\"hop-{hop}\");"))
@@ -388,6 +389,18 @@ fn depth() -> Vec<Case> {
             "limit_exceeded",
             &hops(&deep, 17),
             "Eighteen blocks with the authority's (rule 22).",
+        ),
+        case(
+            "depth-generous",
+            "allow",
+            &hops(&generous, 16),
+            "Seventeen blocks where the issuer would allow a hundred (rules 9 and 22).",
+        ),
+        case(
+            "depth-generous-more-than-most-blocks",
+            "limit_exceeded",
+            &hops(&generous, 17),
+            "The bound on blocks holds whatever the issuer allows (rule 22).",
         ),
         case(
             "depth-caveat-holds",
