@@ -110,7 +110,10 @@ impl Mint {
             keys: key_set,
             revocations: Arc::new(NothingRevoked),
         };
-        let verifier = Verifier::new(config).map_err(MintError::Signing)?;
+        // Each token is verified once and handed over: nothing of it is to stay here.
+        let verifier = Verifier::new(config)
+            .map_err(MintError::Signing)?
+            .with_cache_bytes(0);
         Ok(Self {
             key: KeyPair::from(&private),
             verifier,
