@@ -142,14 +142,19 @@ impl Verified {
         keys.get(self.plan.chain().root_key_id()) == Some(&self.key)
     }
 
-    /// About how many bytes of memory it takes; not less than it does. Delegates are in the
-    /// plan's chain as well, so that is counted twice.
+    /// About how many bytes of memory it takes; not less than it does.
     pub(crate) fn weight(&self) -> usize {
         let biscuit = self.biscuit.as_ref().map_or(0, |_| BISCUIT_WEIGHT);
-        self.plan.weight().saturating_mul(2).saturating_add(biscuit)
+        let delegates = self.delegates.iter();
+        delegates
+            .map(|name| name.len().saturating_add(DELEGATE_WEIGHT))
+            .chain([self.plan.weight(), biscuit])
+            .fold(0, usize::saturating_add)
     }
 }
 
+/// A `String` and its allocation, without the text.
+const DELEGATE_WEIGHT: usize = 64;
 /// A token as the library holds it: its messages twice and its symbols, at most some multiple of
 /// the largest token.
 const BISCUIT_WEIGHT: usize = 16 * token_text::MAX_TOKEN_BYTES;

@@ -14,7 +14,6 @@ use crate::{
         Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, Principal, SessionId,
         Thumbprint, ToolName,
     },
-    plan::weight,
     resource::ResourcePath,
     timestamp::Timestamp,
     wire::{self, PredicateView, Symbols, TermView as Term, WireError},
@@ -83,7 +82,9 @@ impl Shaped {
     }
 
     pub(super) fn weight(&self) -> usize {
-        weight::chain(&self.chain).saturating_add(self.symbols.weight())
+        // A pointer and an id for each block, with room for spare capacity.
+        let blocks = self.block_count().saturating_add(1).saturating_mul(256);
+        self.symbols.weight().saturating_add(blocks)
     }
 }
 

@@ -73,7 +73,8 @@ impl Stem {
         Ok(Self { shaped })
     }
 
-    /// About how many bytes of memory the stem takes, the chain included; not less than it does.
+    /// About how many bytes of memory the stem takes beside what its chain shares with the chains
+    /// it was asked for ([`crate::Plan::weight`] counts that); not less than it does.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.shaped.weight()
