@@ -196,8 +196,17 @@ fn granted(grant: &Grant) -> Granted {
         token: TokenText::new(grant.access_token().secret().as_str()),
         session: fields.session.clone(),
         expires_at: fields.expires_at,
-        details: fields.authorization_details.clone(),
+        details: only(fields.authorization_details.clone()),
         instructions: fields.instructions.clone(),
+    }
+}
+
+/// The one object of a list of one: a request asks with one, so that is what is granted. RFC 9396
+/// allows an issuer more; such a list stays a list.
+fn only(details: Value) -> Value {
+    match details {
+        Value::Array(mut items) if items.len() == 1 => items.pop().unwrap_or_default(),
+        other => other,
     }
 }
 
@@ -246,6 +255,24 @@ fn broken<E: ErrorResponse + 'static>(error: RequestTokenError<Failure, E>) -> F
         ),
         RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => {
             Failure::new("unexpected_answer", "the issuer's answer is not as agreed")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::only;
+
+    #[test]
+    fn a_list_of_one_is_its_object_and_any_other_stays() {
+        assert_eq!(
+            only(json!([{"type": "mcp_tools"}])),
+            json!({"type": "mcp_tools"})
+        );
+        for other in [json!([]), json!([1, 2]), json!({"a": 1})] {
+            assert_eq!(only(other.clone()), other);
         }
     }
 }

@@ -334,7 +334,7 @@ fn editing_the_form_never_widens_the_grant() {
     // None of it left a trace: the request can be approved as it was.
     visitor.approves(&asked);
     let granted = asked.granted();
-    assert_eq!(granted.details[0]["duration"], 900, "{}", granted.details);
+    assert_eq!(granted.details["duration"], 900, "{}", granted.details);
 }
 
 #[test]

@@ -57,7 +57,7 @@ async fn one_task_from_the_first_sign_in_to_its_end() {
     let granted = asked.granted();
     let mode = granted.token_file.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600, "only the owner reads the token");
-    assert_eq!(granted.details[0]["duration"], 600, "{}", granted.details);
+    assert_eq!(granted.details["duration"], 600, "{}", granted.details);
     assert!(
         !granted.details.to_string().contains("delete"),
         "{}",
