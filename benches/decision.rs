@@ -53,7 +53,7 @@ fn cold(c: &mut Criterion) {
 fn warm(c: &mut Criterion) {
     let verifier = verifier().unwrap();
     let call = Arc::new(call().unwrap());
-    for blocks in [1, 8] {
+    for blocks in BLOCKS {
         let header = header(&chain(blocks).unwrap()).unwrap();
         verifier.verify_header(&header, NOW).unwrap();
         c.bench_function(&format!("check/warm/{blocks}"), |b| {

@@ -8,8 +8,10 @@ from pathlib import Path
 ROWS = [
     ("primitive/ed25519_verify_strict", "one strict Ed25519 verification of 256 bytes: the unit"),
     ("check/cold/{n}", "raw token bytes → permit, nothing remembered"),
-    ("check/warm/{n}", "a token verified before → permit: key, time, audience, revocation, grants, caveats, Datalog"),
-    ("datalog/evaluate/{n}", "the Datalog engine alone, on the facts of one request"),
+    ("check/warm/{n}", "header bytes of a remembered token → permit"),
+    ("check/hop/{n}", "raw token bytes → permit, the token without its last block being remembered"),
+    ("check/held/{n}", "a token verified before and held by the caller → permit"),
+    ("datalog/evaluate/{n}", "the reference engine alone, on the facts of one request"),
     ("peer/biscuit_auth/{n}", "bare biscuit-auth: parse, verify, cloned authorizer with the same policy, no profile"),
     ("mint", "authority block with two grants → signed token bytes"),
     ("attenuate/{n}", "a token of n blocks → one more block with three checks, bytes"),
@@ -58,8 +60,8 @@ def main() -> None:
                 continue
             peer = median(root, f"peer/biscuit_auth/{name.rsplit('/', 1)[-1]}")
             compared = name.startswith("check/") and peer
-            ratio = f"{value / peer:.2f}" if compared else ""
-            print(f"| `{name}` | {value / 1000:.1f} µs | {value / unit:.2f} | {ratio} | {what} |")
+            ratio = f"{value / peer:.3f}" if compared else ""
+            print(f"| `{name}` | {value / 1000:.2f} µs | {value / unit:.3f} | {ratio} | {what} |")
 
 
 if __name__ == "__main__":
