@@ -1,10 +1,9 @@
 //! What was decided about a call, in the words that the agent, the record and the issuer need.
 //!
-//! The decision itself is the verifier's; this module maps its one enum of reasons to what the
-//! gateway does about each, and shapes a missing right so that a program can ask for it.
+//! The decision itself is the verifier's; this module says which of its reasons belong on the record, and shapes a missing right so that a program can ask for it.
 
 use bailiwick_datalog::{Access, Call, ResourcePath, Timestamp, words::visible};
-use bailiwick_verifier::{Denied, VerifiedToken};
+use bailiwick_verifier::{Denied, VerifiedToken, access_request};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -13,9 +12,6 @@ use crate::{
     catalogue::Tool,
     surface::Surface,
 };
-
-/// How long the ready-made request for access asks for, in seconds.
-const SUGGESTED_DURATION: u64 = 900;
 
 /// The decision on one call, on its way from the gate to the tool.
 #[derive(Debug)]
@@ -28,47 +24,6 @@ pub(crate) enum Decided {
     BadArguments(Refused, ArgumentError),
     /// There is no such tool.
     UnknownTool(Refused),
-}
-
-/// What the gateway does about a [`Denied`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disposition {
-    /// The token is not good: 401, another token is needed.
-    Token,
-    /// The gateway cannot tell: 503, the same request may pass later.
-    Unavailable,
-    /// The token is good and does not allow this call: a tool result that says so.
-    Right,
-}
-
-/// What the gateway does about a reason found while verifying a token.
-///
-/// Exhaustive on purpose: a new reason must be placed here before it can be answered.
-pub(crate) fn disposition(denied: &Denied) -> Disposition {
-    match denied {
-        Denied::MalformedToken { .. }
-        | Denied::TokenTooLarge { .. }
-        | Denied::ProfileViolation { .. }
-        | Denied::UnsupportedAlgorithm { .. }
-        | Denied::UnknownKey { .. }
-        | Denied::BadSignature
-        | Denied::Expired { .. }
-        | Denied::NotYetValid { .. }
-        | Denied::WrongAudience { .. }
-        | Denied::Revoked { .. }
-        | Denied::DepthExceeded { .. }
-        | Denied::HolderProofMissing
-        | Denied::HolderProofInvalid { .. }
-        | Denied::HolderProofReplayed
-        | Denied::LimitExceeded { .. } => Disposition::Token,
-        Denied::RevocationStale { .. } => Disposition::Unavailable,
-        Denied::ToolNotGranted { .. }
-        | Denied::ResourceNotGranted { .. }
-        | Denied::CaveatFailed { .. }
-        | Denied::PolicyDenied { .. }
-        | Denied::ApprovalRequired { .. }
-        | Denied::BudgetExhausted { .. } => Disposition::Right,
-    }
 }
 
 /// Does this reason prove that the issuer minted the token? The verifier looks at signatures
@@ -98,15 +53,6 @@ pub(crate) fn proves_origin(denied: &Denied) -> bool {
         | Denied::UnknownKey { .. }
         | Denied::BadSignature
         | Denied::LimitExceeded { .. } => false,
-    }
-}
-
-/// What the gateway does about a denied call whose token was verified at the same moment: as
-/// [`disposition`], except that a limit can only be one of the call's.
-pub(crate) fn disposition_of_call(denied: &Denied) -> Disposition {
-    match denied {
-        Denied::LimitExceeded { .. } => Disposition::Right,
-        other => disposition(other),
     }
 }
 
@@ -195,7 +141,9 @@ impl Denial {
             code: denied.code(),
             explanation: denied.explanation(),
             tool: call.tool.to_string(),
-            request_access: may_be_asked_for(denied).then(|| request_for(call, caller, surface)),
+            request_access: denied
+                .may_be_approved()
+                .then(|| access_request(call, caller, &surface.audience)),
         }
     }
 
@@ -224,32 +172,4 @@ impl Denial {
         }
         members
     }
-}
-
-/// Would a new approval help?
-fn may_be_asked_for(denied: &Denied) -> bool {
-    matches!(
-        denied,
-        Denied::ToolNotGranted { .. }
-            | Denied::ResourceNotGranted { .. }
-            | Denied::CaveatFailed { .. }
-    )
-}
-
-/// The request for access (RFC 9396) that, approved as it stands, allows `call`.
-fn request_for(call: &Call, caller: &VerifiedToken, surface: &Surface) -> Value {
-    let resources: Vec<String> = call.resources.iter().map(ToString::to_string).collect();
-    json!({
-        "authorization_details": [{
-            "type": "mcp_tools",
-            "locations": [surface.audience],
-            "task": caller.chain().authority().task,
-            "duration": SUGGESTED_DURATION,
-            "tools": [{
-                "name": call.tool,
-                "access": call.access,
-                "resources": resources,
-            }],
-        }],
-    })
 }

@@ -40,7 +40,7 @@ use crate::{
         trust::TrustStore,
     },
     record::Recorder,
-    surface::{MCP_PATH, METADATA_PATH, METADATA_ROOT_PATH, Surface},
+    surface::{MCP_PATH, METADATA_ROOT_PATH, Surface},
 };
 
 /// Most requests to the MCP endpoint under way at once. Each may hold one body in memory, so this
@@ -167,12 +167,13 @@ impl Gateway {
     /// Everything the gateway serves.
     pub fn router(&self) -> Router {
         let gate = middleware::from_fn_with_state(Arc::clone(&self.shared.gate), admit);
+        let resource = &self.shared.surface.resource;
         Router::new()
             .route_service(MCP_PATH, mcp_service(&self.shared.server))
             .route_layer(gate)
             .route_layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT_REQUESTS))
-            .route(METADATA_PATH, get(metadata))
-            .route(METADATA_ROOT_PATH, get(metadata))
+            .route_service(resource.metadata_path(), resource.metadata_service())
+            .route_service(METADATA_ROOT_PATH, resource.metadata_service())
             .route("/v1/catalogue", get(catalogue))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
@@ -230,18 +231,6 @@ fn mcp_service(server: &Arc<Server>) -> StreamableHttpService<Handler, NeverSess
         Arc::new(NeverSessionManager::default()),
         config,
     )
-}
-
-/// RFC 9728: who mints tokens for this server and how they are presented.
-async fn metadata(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(json!({
-        "resource": shared.surface.audience,
-        "authorization_servers": [shared.surface.issuer],
-        "bearer_methods_supported": ["header"],
-        "authorization_details_types_supported": ["mcp_tools"],
-        "dpop_signing_alg_values_supported": ["EdDSA"],
-        "resource_name": "Bailiwick gateway",
-    }))
 }
 
 async fn catalogue(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

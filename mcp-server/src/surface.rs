@@ -7,16 +7,17 @@
 use std::collections::BTreeSet;
 
 use bailiwick_datalog::Audience;
+use bailiwick_verifier::tower::ProtectedResource;
 use thiserror::Error;
 use url::{Host, Url};
 
 /// Path of the MCP endpoint below the public URL.
 pub(crate) const MCP_PATH: &str = "/mcp";
 
-/// Path of the protected-resource metadata (RFC 9728) for the endpoint at [`MCP_PATH`].
-pub(crate) const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
+/// What the gateway calls itself in its metadata.
+const NAME: &str = "Bailiwick gateway";
 
-/// The same metadata where clients look first that ignore the resource's path.
+/// The metadata (RFC 9728) where clients look first that ignore the resource's path.
 pub(crate) const METADATA_ROOT_PATH: &str = "/.well-known/oauth-protected-resource";
 
 /// Names of this machine that only this machine can use, so no attacker's page has them.
@@ -27,10 +28,8 @@ const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 pub(crate) struct Surface {
     /// The audience of tokens that are good here.
     pub(crate) audience: Audience,
-    /// Absolute URL of the metadata document.
-    pub(crate) metadata_url: String,
-    /// The authorization server's issuer URL.
-    pub(crate) issuer: String,
+    /// What the gateway says of itself, in metadata and challenges.
+    pub(crate) resource: ProtectedResource,
     hosts: BTreeSet<String>,
     origins: BTreeSet<String>,
 }
@@ -80,11 +79,12 @@ impl Surface {
         if port == 80 {
             origins.extend(LOOPBACK_HOSTS.map(|loopback| format!("http://{loopback}")));
         }
-        let metadata_url = format!("{base}{METADATA_PATH}");
+        let resource = ProtectedResource::new(audience.clone(), [issuer])
+            .map_err(|_| not_http())?
+            .named(NAME);
         Ok(Self {
             audience,
-            metadata_url,
-            issuer,
+            resource,
             hosts,
             origins,
         })
@@ -142,10 +142,13 @@ mod tests {
         let local = surface("http://127.0.0.1:8401");
         assert_eq!(local.audience.as_str(), "http://127.0.0.1:8401/mcp");
         assert_eq!(
-            local.metadata_url,
+            local.resource.metadata_url(),
             "http://127.0.0.1:8401/.well-known/oauth-protected-resource/mcp"
         );
-        assert_eq!(local.issuer, "http://127.0.0.1:8400");
+        assert_eq!(
+            local.resource.metadata()["authorization_servers"],
+            serde_json::json!(["http://127.0.0.1:8400"])
+        );
     }
 
     #[test]

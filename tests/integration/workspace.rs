@@ -293,12 +293,14 @@ fn verifier_has_no_runtime_no_network_and_no_log() {
 }
 
 #[test]
-fn verifier_keeps_its_only_store_behind_a_feature() {
+fn verifier_keeps_its_only_store_and_its_http_layer_behind_features() {
     let verifier = Graph::of_workspace().member("bailiwick-verifier");
-    assert!(
-        verifier.optional.contains("sled"),
-        "sled is optional in the verifier"
-    );
+    for name in ["sled", "http", "tower-layer", "tower-service"] {
+        assert!(
+            verifier.optional.contains(name),
+            "{name} is optional in the verifier"
+        );
+    }
 }
 
 #[test]

@@ -29,6 +29,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
 }
 
+impl<F: Fn() -> Now + Send + Sync> Clock for F {
+    fn now(&self) -> Now {
+        self()
+    }
+}
+
 /// A clock that moves only when told to.
 #[derive(Debug)]
 pub struct ManualClock {

@@ -165,6 +165,17 @@ pub enum Denied {
     },
 }
 
+/// What a host does about a [`Denied`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// The token is not good for anything here: another one is needed (401).
+    Token,
+    /// Nothing can be said now: the same request may pass later (503).
+    Unavailable,
+    /// The token is good and does not allow this call (403, or a tool result that says so).
+    Right,
+}
+
 impl Denied {
     /// Every code, in the order of the reasons.
     pub const ALL_CODES: [&'static str; 22] = [
@@ -227,17 +238,13 @@ impl Denied {
         self.to_string()
     }
 
-    /// True when the call was refused for what it asked, and the token is good for other calls;
-    /// false when the token itself is refused.
+    /// What a host does about the reason, wherever it came up.
+    ///
+    /// [`Denied::LimitExceeded`] counts as the token's: where the token was verified before, the
+    /// limit can only be one of the call's, and [`Denied::disposition_of_call`] says so.
     #[must_use]
-    pub fn is_about_the_call(&self) -> bool {
+    pub fn disposition(&self) -> Disposition {
         match self {
-            Self::ToolNotGranted { .. }
-            | Self::ResourceNotGranted { .. }
-            | Self::CaveatFailed { .. }
-            | Self::PolicyDenied { .. }
-            | Self::ApprovalRequired { .. }
-            | Self::BudgetExhausted { .. } => true,
             Self::MalformedToken { .. }
             | Self::TokenTooLarge { .. }
             | Self::ProfileViolation { .. }
@@ -248,13 +255,40 @@ impl Denied {
             | Self::NotYetValid { .. }
             | Self::WrongAudience { .. }
             | Self::Revoked { .. }
-            | Self::RevocationStale { .. }
             | Self::DepthExceeded { .. }
             | Self::HolderProofMissing
             | Self::HolderProofInvalid { .. }
             | Self::HolderProofReplayed
-            | Self::LimitExceeded { .. } => false,
+            | Self::LimitExceeded { .. } => Disposition::Token,
+            Self::RevocationStale { .. } => Disposition::Unavailable,
+            Self::ToolNotGranted { .. }
+            | Self::ResourceNotGranted { .. }
+            | Self::CaveatFailed { .. }
+            | Self::PolicyDenied { .. }
+            | Self::ApprovalRequired { .. }
+            | Self::BudgetExhausted { .. } => Disposition::Right,
         }
+    }
+
+    /// As [`Denied::disposition`], for a call by a token that was verified at the same moment.
+    #[must_use]
+    pub fn disposition_of_call(&self) -> Disposition {
+        match self {
+            Self::LimitExceeded { .. } => Disposition::Right,
+            other => other.disposition(),
+        }
+    }
+
+    /// True when an approval of the refused call could help: a right is missing, and nothing but
+    /// the token's own limits stands against it.
+    #[must_use]
+    pub fn may_be_approved(&self) -> bool {
+        matches!(
+            self,
+            Self::ToolNotGranted { .. }
+                | Self::ResourceNotGranted { .. }
+                | Self::CaveatFailed { .. }
+        )
     }
 
     pub(crate) fn resource_not_granted(tool: &ToolName, resource: &ResourcePath) -> Self {

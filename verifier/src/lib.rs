@@ -15,7 +15,7 @@
 //!
 //! It spawns nothing, logs nothing, fetches nothing and reads no clock: its hosts pass a
 //! [`clock::Now`]. Its only I/O is the revocation list on disk, behind the feature
-//! `sled-revocations`.
+//! `sled-revocations`. The feature `tower` adds a layer that protects any axum or tower service.
 
 pub mod audit;
 mod cache;
@@ -25,19 +25,23 @@ pub mod holder;
 pub mod keys;
 mod known;
 mod permit;
+mod remedy;
 pub mod revocation;
 mod signatures;
 pub mod signed;
 mod token;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod trust;
 mod verifier;
 
 pub use bailiwick_datalog::plan::ISSUED_AT_LEEWAY;
 pub use clock::{Clock, ManualClock, Now};
-pub use denied::Denied;
+pub use denied::{Denied, Disposition};
 pub use keys::KeySet;
 pub use known::DEFAULT_CACHE_BYTES;
 pub use permit::Permit;
+pub use remedy::access_request;
 pub use revocation::{MemoryRevocations, RevocationStatus, RevocationView};
 pub use token::{UnverifiedToken, VerifiedToken};
 pub use trust::TrustAnchor;

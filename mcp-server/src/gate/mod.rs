@@ -22,7 +22,7 @@ use axum::{
 };
 use bailiwick_datalog::{Chain, strict_json, token_text};
 use bailiwick_verifier::{
-    Clock, Denied, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
+    Clock, Denied, Disposition, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
 };
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -31,7 +31,7 @@ use serde_json::{Map, Value};
 use crate::{
     arguments::ArgumentError,
     catalogue::Catalogue,
-    decision::{Decided, Denial, Disposition, Refused, disposition_of_call, proves_origin},
+    decision::{Decided, Denial, Refused, proves_origin},
     issuer::trust::TrustStore,
     record::Recorder,
     surface::Surface,
@@ -101,9 +101,9 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         headers::check_source(&parts.headers, &parts.uri, &self.surface)
             .map_err(Refusal::Headers)?;
-        let token = PresentedToken::read(&parts.headers)?;
-        let now = self.clock.now();
-        let caller = self.verify(&token, now).await?;
+        let header = headers::authorization(&parts.headers).map_err(Refusal::Headers)?;
+        let header = header.ok_or(Refusal::NoCredentials)?;
+        let caller = self.verify(header, self.clock.now()).await?;
         if parts.method != Method::POST {
             return Err(Refusal::NotPost);
         }
@@ -141,15 +141,17 @@ impl Gate {
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 
-    async fn verify(&self, token: &PresentedToken, now: Now) -> Result<VerifiedToken, Refusal> {
+    async fn verify(&self, header: &[u8], now: Now) -> Result<VerifiedToken, Refusal> {
         if self.trust.current().is_none() {
             return Err(Refusal::NotReady);
         }
-        let denied = match self.verifier.verify(&token.token, now) {
+        let denied = match self.verifier.verify_header(header, now) {
             Ok(verified) => return Ok(verified),
             Err(denied) => denied,
         };
-        if let Some(chain) = token.chain().filter(|_| proves_origin(&denied)) {
+        if proves_origin(&denied)
+            && let Some(chain) = stated_chain(header)
+        {
             self.record_refusal(&chain, &denied, now).await;
         }
         Err(Refusal::Denied(denied))
@@ -197,7 +199,7 @@ impl Gate {
             Ok(permitted) => return Ok(Decided::Permitted(Box::new(permitted), now.utc)),
             Err(denied) => *denied,
         };
-        match disposition_of_call(&denied) {
+        match denied.disposition_of_call() {
             Disposition::Right => {
                 let denial = Denial::missing_right(&denied, prepared.call(), caller, &self.surface);
                 let refused = Refused::by_verifier(&prepared, &denied, now.utc);
@@ -220,30 +222,11 @@ impl Gate {
     }
 }
 
-/// The token of one request, not yet verified.
-struct PresentedToken {
-    token: UnverifiedToken,
-    text: String,
-}
-
-impl PresentedToken {
-    /// Takes the token out of the one `Authorization` header.
-    fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let header = headers::authorization(headers).map_err(Refusal::Headers)?;
-        let header = header.ok_or(Refusal::NoCredentials)?;
-        let token = UnverifiedToken::from_authorization_header(header).map_err(Refusal::Denied)?;
-        let text = std::str::from_utf8(header)
-            .ok()
-            .and_then(|header| header.split_once(' '));
-        let text = text.map(|(_, text)| text.to_owned()).unwrap_or_default();
-        Ok(Self { token, text })
-    }
-
-    /// What the token says of itself. To be believed only where a signature was checked.
-    fn chain(&self) -> Option<Chain> {
-        let bytes = token_text::decode(&self.text).ok()?;
-        Chain::decode_unverified(&bytes).ok()
-    }
+/// What a token says of itself. To be believed only where a signature was checked.
+fn stated_chain(header: &[u8]) -> Option<Chain> {
+    let token = UnverifiedToken::from_authorization_header(header).ok()?;
+    let bytes = token_text::decode(token.expose_text()).ok()?;
+    Chain::decode_unverified(&bytes).ok()
 }
 
 async fn read_message(headers: &HeaderMap, body: Body) -> Result<Message, Refusal> {

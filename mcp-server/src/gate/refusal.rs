@@ -8,14 +8,11 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use bailiwick_verifier::Denied;
+use bailiwick_verifier::{Denied, Disposition};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::{
-    decision::{Disposition, disposition},
-    surface::Surface,
-};
+use crate::surface::Surface;
 
 use super::{
     headers::HeaderError,
@@ -32,9 +29,6 @@ const METHOD_NOT_FOUND: i64 = -32_601;
 const INVALID_PARAMS: i64 = -32_602;
 /// MCP 2026-07-28: a header says something else than the body.
 const HEADER_MISMATCH: i64 = -32_020;
-
-/// OAuth: the proof of possession, not the token, is what is wrong (RFC 9449 §7.1).
-const INVALID_PROOF: &str = "invalid_dpop_proof";
 
 /// Why a request goes no further than the gate.
 #[derive(Debug)]
@@ -113,19 +107,7 @@ impl Refusal {
     /// The refusal as an HTTP response.
     pub(crate) fn into_response(self, surface: &Surface) -> Response {
         match self {
-            Self::Headers(error) => {
-                let (status, code) = header_problem(&error);
-                let response = problem(status, code, &error.to_string());
-                match &error {
-                    // RFC 6750 §3.1: credentials given in more than one way.
-                    HeaderError::Doubled(name) if *name == header::AUTHORIZATION => challenged(
-                        response,
-                        surface,
-                        Some(("invalid_request", "more than one Authorization header")),
-                    ),
-                    _ => response,
-                }
-            }
+            Self::Headers(error) => header_response(&error, surface),
             Self::Mismatch { id, error } => rpc(
                 StatusCode::BAD_REQUEST,
                 id.as_ref(),
@@ -133,36 +115,30 @@ impl Refusal {
                 &error.to_string(),
                 "header_mismatch",
             ),
-            Self::NotPost => {
-                let mut response = problem(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "method_not_allowed",
-                    "this endpoint takes POST only",
-                );
-                response
-                    .headers_mut()
-                    .insert(header::ALLOW, HeaderValue::from_static("POST"));
-                response
-            }
+            Self::NotPost => not_post(),
             Self::NoCredentials => challenged(
                 problem(
                     StatusCode::UNAUTHORIZED,
                     "malformed_token",
                     "the request carries no token; send one `Authorization: Bearer` header",
                 ),
-                surface,
-                None,
+                surface.resource.challenge(),
             ),
             Self::Denied(denied) => denied_response(&denied, surface),
             Self::NotReady => unavailable(
                 "revocation_stale",
                 "no keys are known yet; nothing can be decided until the issuer was reached",
             ),
-            Self::BodyTooLarge { limit } => problem(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                &format!("the body has more than {limit} bytes"),
+            Self::NotJson { detail } => rpc(
+                StatusCode::BAD_REQUEST,
+                None,
+                PARSE_ERROR,
+                &detail,
+                "malformed_request",
             ),
+            Self::Message { error, stateless } => message_response(&error, stateless),
+            Self::BodyTooLarge { limit } => too_large(&format!("{limit} bytes")),
+            Self::TooManyValues { limit } => too_large(&format!("{limit} values")),
             Self::BodyBroken => problem(
                 StatusCode::BAD_REQUEST,
                 "body_incomplete",
@@ -173,19 +149,6 @@ impl Refusal {
                 "body_too_slow",
                 "the body took too long",
             ),
-            Self::NotJson { detail } => rpc(
-                StatusCode::BAD_REQUEST,
-                None,
-                PARSE_ERROR,
-                &detail,
-                "malformed_request",
-            ),
-            Self::TooManyValues { limit } => problem(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                &format!("the body has more than {limit} values"),
-            ),
-            Self::Message { error, stateless } => message_response(&error, stateless),
             Self::Internal => Self::internal(),
         }
     }
@@ -197,6 +160,37 @@ impl Refusal {
             "the gateway failed; the operator can see why",
         )
     }
+}
+
+fn header_response(error: &HeaderError, surface: &Surface) -> Response {
+    let (status, code) = header_problem(error);
+    let response = problem(status, code, &error.to_string());
+    match error {
+        HeaderError::Doubled(name) if *name == header::AUTHORIZATION => challenged(
+            response,
+            surface.resource.challenge_for_doubled_credentials(),
+        ),
+        _ => response,
+    }
+}
+
+fn not_post() -> Response {
+    let mut response = problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this endpoint takes POST only",
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+fn too_large(limit: &str) -> Response {
+    problem(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        &format!("the body has more than {limit}"),
+    )
 }
 
 fn header_problem(error: &HeaderError) -> (StatusCode, &'static str) {
@@ -216,14 +210,13 @@ fn header_problem(error: &HeaderError) -> (StatusCode, &'static str) {
 /// itself can't tell.
 fn denied_response(denied: &Denied, surface: &Surface) -> Response {
     let explanation = denied.explanation();
-    match disposition(denied) {
+    match denied.disposition() {
         Disposition::Unavailable => unavailable(denied.code(), &explanation),
         // A right that is missing is answered inside the tool result. Where there is no tool
         // result to answer in, the token is as good as none.
         Disposition::Token | Disposition::Right => challenged(
             problem(StatusCode::UNAUTHORIZED, denied.code(), &explanation),
-            surface,
-            Some((oauth_error(denied), denied.code())),
+            surface.resource.challenge_for(denied, Disposition::Token),
         ),
     }
 }
@@ -234,15 +227,6 @@ fn unavailable(code: &str, detail: &str) -> Response {
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
-}
-
-fn oauth_error(denied: &Denied) -> &'static str {
-    match denied {
-        Denied::HolderProofMissing
-        | Denied::HolderProofInvalid { .. }
-        | Denied::HolderProofReplayed => INVALID_PROOF,
-        _ => "invalid_token",
-    }
 }
 
 fn message_response(error: &MessageError, stateless: bool) -> Response {
@@ -331,28 +315,9 @@ fn rpc(
     (status, Json(body)).into_response()
 }
 
-/// Adds the challenge that tells a client where to get a token (RFC 9728 §5.1) or that its token
-/// needs a proof of possession (RFC 9449 §7.1). The description is the stable code.
-fn challenged(
-    mut response: Response,
-    surface: &Surface,
-    error: Option<(&'static str, &'static str)>,
-) -> Response {
-    let scheme = match error {
-        Some((INVALID_PROOF, _)) => "DPoP algs=\"EdDSA\", ",
-        _ => "Bearer ",
-    };
-    let mut challenge = format!("{scheme}resource_metadata=\"{}\"", surface.metadata_url);
-    if let Some((error, description)) = error {
-        challenge.push_str(&format!(
-            ", error=\"{error}\", error_description=\"{description}\""
-        ));
-    }
-    // Made of a parsed URL and words from this file: always a header value.
-    if let Ok(value) = HeaderValue::from_str(&challenge) {
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, value);
-    }
+/// Adds the challenge that tells a client where to get a token or what is wrong with its own.
+fn challenged(mut response: Response, challenge: HeaderValue) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
