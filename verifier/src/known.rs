@@ -49,7 +49,9 @@ pub(crate) struct Roots {
 impl Established {
     /// Verifies a whole chain: signatures, then the shape of every block.
     pub(crate) fn whole(chain: &EncodedChain, root: PublicKeyHex) -> Result<Self, Denied> {
-        let link = verify_whole(chain, &root).map_err(|bad| match bad {
+        let link = Link::root(*root.verification_key());
+        let link = link.verify(chain.signed_blocks(), chain.proof());
+        let link = link.map_err(|bad| match bad {
             BadChain::Signature => Denied::BadSignature,
             // Say what the profile says of it, if it says anything.
             BadChain::Unreadable => {
@@ -74,8 +76,7 @@ impl Established {
         let growth = Growth::decode(rest).ok()?;
         let block = growth.signed_block();
         let link = known.roots.link.clone();
-        let link = link.verify_blocks(std::iter::once(block)).ok()?;
-        link.verify_proof(growth.proof(), block).ok()?;
+        let link = link.verify(std::iter::once(block), growth.proof()).ok()?;
         let stem = known.roots.stem.grow(&growth).ok()?;
         let chain = stem.chain(growth.proof());
         let plan = known.verified.plan.compile_descendant(chain);
@@ -84,14 +85,6 @@ impl Established {
             roots: Roots { link, stem },
         })
     }
-}
-
-fn verify_whole(chain: &EncodedChain, root: &PublicKeyHex) -> Result<Link, BadChain> {
-    let blocks = chain.signed_blocks();
-    let last = blocks.clone().next_back().ok_or(BadChain::Unreadable)?;
-    let link = Link::root(*root.verifying_key()).verify_blocks(blocks)?;
-    link.verify_proof(chain.proof(), last)?;
-    Ok(link)
 }
 
 /// What a verifier remembers.

@@ -21,6 +21,7 @@ pub mod audit;
 mod cache;
 pub mod clock;
 mod denied;
+mod ed25519;
 pub mod holder;
 pub mod keys;
 mod known;

@@ -7,8 +7,10 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::ed25519::{SIGNATURE_BYTES, VerificationKey};
 
 /// Largest signed document accepted, in bytes of its JSON text.
 ///
@@ -130,11 +132,15 @@ impl SignedDocument {
     /// [`SignatureError::BadSignature`].
     pub fn verify(&self, domain: Domain, key: &PublicKeyHex) -> Result<&[u8], SignatureError> {
         let bad = SignatureError::BadSignature { domain };
-        let signature = Signature::from_slice(&self.signature.0).map_err(|_| bad)?;
-        key.verifying_key()
-            .verify_strict(&domain.message(&self.payload.0), &signature)
-            .map_err(|_| bad)?;
-        Ok(&self.payload.0)
+        let signature = <&[u8; SIGNATURE_BYTES]>::try_from(self.signature.0.as_slice());
+        let signature = signature.map_err(|_| bad)?;
+        match key
+            .verification_key()
+            .verify(&domain.message(&self.payload.0), signature)
+        {
+            true => Ok(&self.payload.0),
+            false => Err(bad),
+        }
     }
 
     /// Verifies the signature with whichever of `keys` made it.
@@ -164,9 +170,9 @@ impl SignedDocument {
 
 /// An Ed25519 public key with the text form `ed25519/` and 64 hex digits.
 ///
-/// INVARIANT: the key is a point of large order, so `verify_strict` can succeed with it.
+/// INVARIANT: the key is not of small order, so that a signature can verify with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PublicKeyHex(VerifyingKey);
+pub struct PublicKeyHex(VerificationKey);
 
 /// Why a text or a value is not an Ed25519 public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -194,20 +200,20 @@ impl PublicKeyHex {
     /// [`PublicKeyError::NotAKey`], also for a point of small order, under which a signature may
     /// fit several messages.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
-        VerifyingKey::from_bytes(bytes)
-            .map_err(|_| PublicKeyError::NotAKey)?
-            .try_into()
+        VerificationKey::from_bytes(bytes)
+            .filter(|key| !key.is_weak())
+            .map(Self)
+            .ok_or(PublicKeyError::NotAKey)
     }
 
     /// The 32 bytes of the key.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 32] {
-        self.0.to_bytes()
+        *self.0.as_bytes()
     }
 
     /// The key itself.
-    #[must_use]
-    pub const fn verifying_key(&self) -> &VerifyingKey {
+    pub(crate) const fn verification_key(&self) -> &VerificationKey {
         &self.0
     }
 }
@@ -216,17 +222,14 @@ impl TryFrom<VerifyingKey> for PublicKeyHex {
     type Error = PublicKeyError;
 
     fn try_from(key: VerifyingKey) -> Result<Self, Self::Error> {
-        if key.is_weak() {
-            return Err(PublicKeyError::NotAKey);
-        }
-        Ok(Self(key))
+        Self::from_bytes(key.as_bytes())
     }
 }
 
 impl From<&SigningKey> for PublicKeyHex {
     fn from(key: &SigningKey) -> Self {
         // A key made from a secret scalar is a multiple of the base point, never a weak one.
-        Self(key.verifying_key())
+        Self(VerificationKey::of_secret(key.as_bytes()))
     }
 }
 

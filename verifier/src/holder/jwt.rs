@@ -4,10 +4,10 @@
 
 use bailiwick_datalog::{Thumbprint, Timestamp, strict_json};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::{Map, Value};
 
 use super::{InvalidProof, MAX_JTI_CHARS, MAX_PROOF_BYTES};
+use crate::ed25519::{KEY_BYTES, SIGNATURE_BYTES, VerificationKey};
 
 /// Members that only private keys have (RFC 7518 section 6, RFC 8037 section 2).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -16,8 +16,8 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 pub(super) struct Proof<'a> {
     signed: &'a str,
     claims: &'a str,
-    key: [u8; 32],
-    signature: Signature,
+    key: [u8; KEY_BYTES],
+    signature: [u8; SIGNATURE_BYTES],
 }
 
 /// What the holder signed.
@@ -50,7 +50,7 @@ impl<'a> Proof<'a> {
             signed,
             claims,
             key: key(&header)?,
-            signature: Signature::from_slice(&signature).map_err(|_| InvalidProof::Signature)?,
+            signature: signature.try_into().map_err(|_| InvalidProof::Signature)?,
         })
     }
 
@@ -60,10 +60,10 @@ impl<'a> Proof<'a> {
 
     /// Proves that the key signed the claims.
     pub(super) fn verify(&self) -> Result<Claims, InvalidProof> {
-        VerifyingKey::from_bytes(&self.key)
-            .map_err(|_| InvalidProof::Key)?
-            .verify_strict(self.signed.as_bytes(), &self.signature)
-            .map_err(|_| InvalidProof::Signature)?;
+        let key = VerificationKey::from_bytes(&self.key).ok_or(InvalidProof::Key)?;
+        if !key.verify(self.signed.as_bytes(), &self.signature) {
+            return Err(InvalidProof::Signature);
+        }
         Claims::parse(&object(self.claims)?)
     }
 }
@@ -88,7 +88,7 @@ impl Claims {
 }
 
 /// Checks the header and reads the public key in it.
-fn key(header: &Map<String, Value>) -> Result<[u8; 32], InvalidProof> {
+fn key(header: &Map<String, Value>) -> Result<[u8; KEY_BYTES], InvalidProof> {
     let is = |member: &str, expected: &str| header.get(member).is_some_and(|v| v == expected);
     if !is("typ", "dpop+jwt") {
         return Err(InvalidProof::Type);
