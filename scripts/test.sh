@@ -6,8 +6,9 @@
 #   ./scripts/test.sh --list       names of the stages
 #
 # Needs Rust (see rust-version in Cargo.toml), a C compiler, Python 3.11 or
-# later, and Debian 12 or later with root or sudo. Chromium and its driver,
-# libfaketime and the Python packages are installed here, only if missing.
+# later, Node 20 or later with npm, and Debian 12 or later with root or sudo.
+# Chromium and its driver, libfaketime and the Python and Node packages are
+# installed here, only if missing.
 # The last line reads `tests: N passed, N failed`.
 set -euo pipefail
 
@@ -25,6 +26,7 @@ fi
 
 target_dir=${CARGO_TARGET_DIR:-$root/target}
 export BAILIWICK_TEST_PYTHON=${BAILIWICK_TEST_PYTHON:-$root/.venv}
+export BAILIWICK_TEST_NODE=${BAILIWICK_TEST_NODE:-$root/.node}
 log_dir=$target_dir/test-logs
 mkdir -p "$log_dir"
 
@@ -98,12 +100,35 @@ setup_python() {
   done
 }
 
+# Biscuit's JavaScript library, as its lock file pins it. It asks for Node 22 and
+# runs on 20, which npm only remarks on. No script of a package is run.
+setup_node() {
+  local stamp
+  command -v node >/dev/null && command -v npm >/dev/null || die "Node 20 or later with npm is needed"
+  node -e 'process.exit(Number.parseInt(process.versions.node) < 20 ? 1 : 0)' ||
+    die "Node 20 or later is needed; this is $(node --version)"
+  say "node $(node --version)"
+  stamp="$(node --version) $(sha256sum <tests/node/package-lock.json)"
+  if [[ $(cat "$BAILIWICK_TEST_NODE/.stamp" 2>/dev/null) == "$stamp" ]]; then
+    return
+  fi
+  say "creating $BAILIWICK_TEST_NODE"
+  rm -rf -- "${BAILIWICK_TEST_NODE:?}"
+  mkdir -p "$BAILIWICK_TEST_NODE"
+  cp tests/node/package.json tests/node/package-lock.json "$BAILIWICK_TEST_NODE"
+  npm ci --prefix "$BAILIWICK_TEST_NODE" --ignore-scripts --no-audit --no-fund \
+    --loglevel=error >"$log_dir/npm.log" 2>&1 ||
+    { tail -n 40 "$log_dir/npm.log" >&2; die "npm ci failed"; }
+  printf '%s' "$stamp" >"$BAILIWICK_TEST_NODE/.stamp"
+}
+
 stage_setup() {
   command -v cargo >/dev/null || die "Rust is not installed"
   command -v cc >/dev/null || die "a C compiler is not installed"
   cargo --version
   setup_debian
   setup_python
+  setup_node
 }
 
 # --- stages ----------------------------------------------------------------

@@ -1,12 +1,16 @@
-//! Every shape of check that the token profile accepts, written by biscuit-python with values as
-//! parameters: one call that passes and one that fails for each.
+//! Every shape of check that the token profile accepts, written by the official libraries of other
+//! languages with values as parameters: read as the same typed caveat, one call that passes and
+//! one that fails for each. And what the profile refuses, written by the same libraries.
+
+mod shapes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_datalog::{
-    Access, Audience, Authority, Call, Grant, ResourcePath, Timestamp, ToolName, UrlArgument,
+    Access, Audience, Authority, Call, Chain, Grant, ResourcePath, Timestamp, ToolName,
+    UrlArgument, token_text,
 };
 use bailiwick_verifier::{
     KeySet, MemoryRevocations, Now, UnverifiedToken, Verifier, VerifierConfig,
@@ -15,7 +19,9 @@ use biscuit_auth::builder::Algorithm;
 use biscuit_auth::{KeyPair, PrivateKey};
 use serde_json::{Value, json};
 
+use crate::harness::node;
 use crate::harness::python::Sdk;
+use shapes::shapes;
 
 const AUDIENCE: &str = "http://127.0.0.1:8401/mcp";
 const ROOT_KEY_ID: u32 = 1;
@@ -114,153 +120,143 @@ fn call(asked: &Value) -> Call {
     }
 }
 
-/// For each shape of `tests/python/caveats.py`: a call that passes, one that fails, and its code.
-/// `null` stands for no such call.
-fn expectations() -> Vec<(&'static str, Value, Value, &'static str)> {
-    let n = |value: Value| json!({"args": {"n": value}});
-    let url = |text: &str| json!({"args": {"url": text}});
-    let path = |text: &str| json!({"args": {"path": text}});
-    let failed = "caveat_failed";
-    let write = json!({"tool": "files.write_file", "access": "write"});
-    let list = json!({"tool": "files.list_directory"});
-    let usual = json!({});
-    vec![
-        (
-            "expiry_inclusive",
-            json!({"now": "2026-01-31T12:05:00Z"}),
-            json!({"now": "2026-01-31T12:05:01Z"}),
-            "expired",
-        ),
-        (
-            "expiry_exclusive",
-            json!({"now": "2026-01-31T12:04:59Z"}),
-            json!({"now": "2026-01-31T12:05:00Z"}),
-            "expired",
-        ),
-        ("tool", usual.clone(), list.clone(), failed),
-        ("tool_list", usual.clone(), list.clone(), failed),
-        ("tool_set", usual.clone(), list, failed),
-        ("access", usual.clone(), write.clone(), failed),
-        ("access_list", usual.clone(), write, failed),
-        (
-            "resource",
-            usual.clone(),
-            json!({"resource": "files/reports-evil/q3.md"}),
-            failed,
-        ),
-        (
-            "resource_any",
-            usual.clone(),
-            json!({"resource": "files/drive/q3.md"}),
-            failed,
-        ),
-        ("depth", usual.clone(), Value::Null, ""),
-        ("depth_none", Value::Null, usual.clone(), "depth_exceeded"),
-        ("audience", usual.clone(), Value::Null, ""),
-        ("audience_other", Value::Null, usual, "wrong_audience"),
-        (
-            "exact_string",
-            n(json!("caf\u{e9}")),
-            n(json!("cafe\u{301}")),
-            failed,
-        ),
-        ("exact_integer", n(json!(-5)), n(json!("-5")), failed),
-        ("exact_boolean", n(json!(true)), n(json!("true")), failed),
-        ("one_of", n(json!("w")), n(json!("x")), failed),
-        ("one_of_integers", n(json!(2)), n(json!(2.0)), failed),
-        ("range", n(json!(9)), n(json!(10)), failed),
-        ("range_from", n(json!(1)), n(json!(0)), failed),
-        ("range_to", n(json!(-1)), n(json!(10)), failed),
-        ("prefix", n(json!("report")), n(json!("a report")), failed),
-        ("suffix", n(json!("q3.md")), n(json!("q3.md.exe")), failed),
-        (
-            "subset",
-            n(json!(["b", "a", "b"])),
-            n(json!(["a", "c"])),
-            failed,
-        ),
-        ("any_of", n(json!(["c", "a"])), n(json!(["c"])), failed),
-        ("all_of", n(json!(["b", "c", "a"])), n(json!(["a"])), failed),
-        ("max_length", n(json!([1, 2])), n(json!([1, 2, 3])), failed),
-        ("optional_exact", json!({"args": {}}), n(json!(6)), failed),
-        ("optional_one_of", n(json!("v")), n(json!(null)), failed),
-        (
-            "optional_prefix",
-            json!({"args": {"m": 1}}),
-            n(json!("a")),
-            failed,
-        ),
-        ("optional_subset", n(json!([])), n(json!("a")), failed),
-        ("present", n(json!("")), json!({"args": {"N": 1}}), failed),
-        ("absent", json!({"args": {"N": 1}}), n(json!(null)), failed),
-        (
-            "closed_world",
-            json!({"args": {"m": 1}}),
-            json!({"args": {"n": 1, "o": 1}}),
-            failed,
-        ),
-        (
-            "path_under",
-            path("files/reports/q3.md"),
-            path("files/reports-evil/q3.md"),
-            failed,
-        ),
-        (
-            "url_scheme_host",
-            url("https://api.example/x"),
-            url("http://api.example/x"),
-            failed,
-        ),
-        (
-            "url_host_under",
-            url("https://a.b.example/"),
-            url("https://bexample/"),
-            failed,
-        ),
-        (
-            "url_port",
-            url("https://api.example/"),
-            url("https://api.example:444/"),
-            failed,
-        ),
-        (
-            "url_path",
-            url("https://api.example/v1/x"),
-            url("https://api.example/v10/x"),
-            failed,
-        ),
-    ]
+/// The chain as it was written.
+fn chain(token: &str) -> Chain {
+    Chain::decode_unverified(&token_text::decode(token).unwrap()).unwrap()
+}
+
+/// Holds every shape that a library wrote, once as `check if` and once as `check all`, against
+/// what is known of it.
+fn assert_enforced(scene: &Scene, narrowed: &Value) {
+    let narrowed = narrowed.as_array().unwrap();
+    let shapes = shapes();
+    let mut seen = BTreeSet::new();
+    for written in narrowed {
+        let (name, check) = (written["name"].as_str().unwrap(), &written["check"]);
+        let token = written["token"].as_str().unwrap();
+        let shape = shapes.iter().find(|shape| shape.name == name);
+        let shape = shape.unwrap_or_else(|| panic!("{name} is not known"));
+        let chain = chain(token);
+        let read: Vec<_> = chain.blocks().iter().map(|block| &block.content).collect();
+        assert_eq!(read.len(), 1);
+        assert_eq!(
+            read[0].caveats,
+            std::slice::from_ref(&shape.caveat),
+            "{check}"
+        );
+        for (asked, expected) in [(&shape.passes, "allow"), (&shape.fails, shape.code)] {
+            let Some(asked) = asked else {
+                continue;
+            };
+            assert_eq!(scene.decide(token, asked), expected, "{check} {asked}");
+            // Nothing but the check makes the difference.
+            if expected == "caveat_failed" {
+                let before = scene.decide(&scene.token, asked);
+                assert_eq!(before, "allow", "{check} {asked}");
+            }
+        }
+        seen.insert(name);
+    }
+    assert_eq!(narrowed.len(), seen.len() * 2, "`check if` and `check all`");
+    assert_eq!(seen, shapes.iter().map(|shape| shape.name).collect());
 }
 
 #[test]
 fn every_shape_that_biscuit_python_writes_is_enforced() {
     let scene = Scene::new();
     let input = json!({"token": scene.token, "root": scene.root});
-    let narrowed = Sdk::V1.run("caveats.py", &input);
-    let narrowed = narrowed.as_array().unwrap();
-    let expectations = expectations();
-    let mut seen = BTreeSet::new();
-    for shape in narrowed {
-        let (name, check) = (shape["name"].as_str().unwrap(), &shape["check"]);
-        let token = shape["token"].as_str().unwrap();
-        let found = expectations.iter().find(|(known, ..)| *known == name);
-        let (_, passes, fails, code) = found.unwrap_or_else(|| panic!("{name} is not known"));
-        for (asked, expected) in [(passes, "allow"), (fails, *code)] {
-            if asked.is_null() {
-                continue;
-            }
-            assert_eq!(scene.decide(token, asked), expected, "{check} {asked}");
-            // Nothing but the check makes the difference.
-            if expected == "caveat_failed" {
-                assert_eq!(
-                    scene.decide(&scene.token, asked),
-                    "allow",
-                    "{check} {asked}"
-                );
-            }
+    assert_enforced(&scene, &Sdk::V1.run("caveats.py", &input));
+}
+
+#[test]
+fn every_shape_that_biscuit_wasm_writes_is_enforced() {
+    let scene = Scene::new();
+    let input = json!({"token": scene.token, "root": scene.root});
+    assert_enforced(&scene, &node::run("caveats.mjs", &input));
+}
+
+/// Appends each block by biscuit-wasm and decides on the usual call, with the token open and sealed.
+fn assert_decided(scene: &Scene, rows: &[(&str, &str)]) -> Vec<Chain> {
+    let blocks: Vec<&str> = rows.iter().map(|(block, _)| *block).collect();
+    let input = json!({"token": scene.token, "root": scene.root, "blocks": blocks});
+    let written = node::run("blocks.mjs", &input);
+    let written = written.as_array().unwrap();
+    assert_eq!(written.len(), rows.len());
+    let decided = rows.iter().zip(written).map(|((block, expected), tokens)| {
+        let [open, sealed] = ["open", "sealed"].map(|form| tokens[form].as_str().unwrap());
+        for (token, is_sealed) in [(open, false), (sealed, true)] {
+            let met = scene.decide(token, &json!({}));
+            assert_eq!(met, *expected, "{block}, sealed: {is_sealed}");
         }
-        seen.insert(name);
-    }
-    assert_eq!(narrowed.len(), seen.len() * 2, "`check if` and `check all`");
-    assert_eq!(seen, expectations.iter().map(|(name, ..)| *name).collect());
+        [open, sealed]
+    });
+    let allowed = decided.zip(rows).filter(|(_, (_, met))| *met == "allow");
+    allowed.flat_map(|(tokens, _)| tokens.map(chain)).collect()
+}
+
+#[test]
+fn names_and_seals_that_biscuit_wasm_writes_are_read() {
+    let scene = Scene::new();
+    let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+    let bound = format!("holder(\"{thumbprint}\");");
+    let chains = assert_decided(
+        &scene,
+        &[
+            ("", "allow"),
+            ("delegate(\"sub-7\");", "allow"),
+            ("delegate(\"sub-7\"); check if access(\"read\");", "allow"),
+            (
+                "delegate(\"sub-7\"); check if access(\"write\");",
+                "caveat_failed",
+            ),
+            (&bound, "holder_proof_missing"),
+            ("holder(\"too short\");", "profile_violation"),
+        ],
+    );
+    let read: Vec<_> = chains
+        .iter()
+        .map(|chain| (chain.delegates().collect::<Vec<_>>(), chain.is_sealed()))
+        .collect();
+    let named = || vec!["sub-7"];
+    let expected = [
+        (vec![], false),
+        (vec![], true),
+        (named(), false),
+        (named(), true),
+        (named(), false),
+        (named(), true),
+    ];
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn what_the_profile_has_no_shape_for_is_refused_from_biscuit_wasm() {
+    let refused = [
+        "tool(\"files.delete_file\");",
+        "time(2020-01-01T00:00:00Z);",
+        "grant(\"more\", \"files.delete_file\", \"destructive\", [\"files\"]);",
+        "session(\"s-1\");",
+        "expires_at(2030-01-01T00:00:00Z);",
+        "delegate(\"a\"); delegate(\"b\");",
+        "delegate(1);",
+        "access(\"write\") <- access(\"read\");",
+        "reject if tool(\"files.delete_file\");",
+        "check if tool(\"files.read_file\") or tool(\"files.list_directory\");",
+        "check if tool(\"files.read_file\"), access(\"read\");",
+        "check if tool($t), $t.matches(\"^files\");",
+        "check if tool($t), $t.starts_with(\"files.\");",
+        "check if tool(\"files.read_file\") trusting authority;",
+        "check if tool(\"files.read_file\") trusting previous;",
+        "check if true;",
+        "check if session(\"s-1\");",
+        "check if access($a), {\"read\"}.contains($a);",
+        "check if depth($d), $d < 3;",
+        "check if depth($d), $d + 1 <= 3;",
+        "check if args($a), $a.extern::test();",
+        "check if args($a), $a.get(\"n\") === 1;",
+        "check if args($a), $a.get(\"n\") == null;",
+        "check if args($a), $a.get(\"n\").any($x -> [\"a\"].any($y -> $x == $y));",
+    ];
+    let rows = refused.map(|block| (block, "profile_violation"));
+    assert!(assert_decided(&Scene::new(), &rows).is_empty());
 }

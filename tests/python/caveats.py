@@ -55,11 +55,25 @@ SHAPES = {
     "max_length": ("args($a), $a.get({n}).length() <= {most}", {"n": "n", "most": 2}),
     "optional_exact": (OPTIONAL + "$a.get({n}) == {v}", {"n": "n", "v": 5}),
     "optional_one_of": (OPTIONAL + "{vs}.contains($a.get({n}))", {"n": "n", "vs": ["v"]}),
+    "optional_range": (
+        OPTIONAL + "$a.get({n}) >= {l}, !$a.contains({n}) || $a.get({n}) <= {h}",
+        {"n": "n", "l": 1, "h": 9},
+    ),
     "optional_prefix": (OPTIONAL + "$a.get({n}).starts_with({p})", {"n": "n", "p": "re"}),
+    "optional_suffix": (OPTIONAL + "$a.get({n}).ends_with({s})", {"n": "n", "s": ".md"}),
     "optional_subset": (
         OPTIONAL + "$a.get({n}).all($x -> {vs}.contains($x))",
         {"n": "n", "vs": ["a"]},
     ),
+    "optional_any_of": (
+        OPTIONAL + "$a.get({n}).any($x -> {vs}.contains($x))",
+        {"n": "n", "vs": ["a"]},
+    ),
+    "optional_all_of": (
+        OPTIONAL + "{vs}.all($x -> $a.get({n}).contains($x))",
+        {"n": "n", "vs": ["a"]},
+    ),
+    "optional_max_length": (OPTIONAL + "$a.get({n}).length() <= {most}", {"n": "n", "most": 2}),
     "present": ("args($a), $a.contains({n})", {"n": "n"}),
     "absent": ("args($a), !$a.contains({n})", {"n": "n"}),
     "closed_world": ("args($a), $a.all($kv -> {ns}.contains($kv.get(0)))", {"ns": ["n", "m"]}),

@@ -1,5 +1,5 @@
 //! What the process-level tests share: running the binary, speaking raw HTTP,
-//! driving a browser, running Python, and moving a process's clock.
+//! driving a browser, running Python and Node, and moving a process's clock.
 //!
 //! Waiting is always for a condition, with a deadline; nothing sleeps for a
 //! fixed time and hopes. Every process started here is ended and reaped when
@@ -10,8 +10,10 @@ pub(crate) mod browser;
 pub(crate) mod clock;
 pub(crate) mod form;
 pub(crate) mod http;
+pub(crate) mod node;
 pub(crate) mod pages;
 pub(crate) mod process;
+mod program;
 pub(crate) mod python;
 pub(crate) mod service;
 pub(crate) mod visitor;

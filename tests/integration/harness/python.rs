@@ -1,11 +1,11 @@
 //! Python programs, run with the packages that `scripts/test.sh` installed.
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
+use super::program;
 use crate::workspace::root;
 
 /// Which generation of the official MCP SDK a program runs with.
@@ -40,19 +40,8 @@ impl Sdk {
     /// Runs `tests/python/SCRIPT` with `input` as JSON on standard input and
     /// returns the JSON it prints.
     pub(crate) fn run(self, script: &str, input: &Value) -> Value {
-        let mut child = Command::new(self.interpreter())
-            .arg(root().join("tests/python").join(script))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.to_string().as_bytes()).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{script} with {input}: {stderr}");
-        serde_json::from_slice(&output.stdout).expect("the program prints JSON")
+        let mut command = Command::new(self.interpreter());
+        command.arg(root().join("tests/python").join(script));
+        program::answer(command, input)
     }
 }
