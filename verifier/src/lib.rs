@@ -2,7 +2,8 @@
 //!
 //! The crate owns the decision and everything it rests on: the keys that may have minted a token
 //! ([`trust`], [`keys`]), what was revoked ([`revocation`]), and who holds the token
-//! ([`holder`]). Beside it stands the [`audit`] record that proves what was decided.
+//! ([`holder`]). Beside it stand the other side of the table, a holder that narrows a token and
+//! hands it on ([`attenuation`]), and the [`audit`] record that proves what was decided.
 //!
 //! # Laws
 //!
@@ -13,10 +14,12 @@
 //!
 //! # What it does not do
 //!
-//! It spawns nothing, logs nothing, fetches nothing and reads no clock: its hosts pass a
-//! [`clock::Now`]. Its only I/O is the revocation list on disk, behind the feature
-//! `sled-revocations`. The feature `tower` adds a layer that protects any axum or tower service.
+//! It spawns nothing, logs nothing, fetches nothing, and reads no clock and no generator: its hosts
+//! pass a [`clock::Now`], and their generator where a key is to be drawn. Its only I/O is the
+//! revocation list on disk, behind the feature `sled-revocations`. The feature `tower`
+//! adds a layer that protects any axum or tower service.
 
+pub mod attenuation;
 pub mod audit;
 mod cache;
 pub mod clock;
@@ -36,6 +39,7 @@ pub mod tower;
 pub mod trust;
 mod verifier;
 
+pub use attenuation::{AttenuationError, HeldToken};
 pub use bailiwick_datalog::plan::ISSUED_AT_LEEWAY;
 pub use clock::{Clock, ManualClock, Now};
 pub use denied::{Denied, Disposition};

@@ -7,7 +7,9 @@ use std::fmt;
 
 use bailiwick_datalog::{Thumbprint, Timestamp};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use biscuit_auth::{PrivateKey, builder::Algorithm, error};
 use ed25519_dalek::{Signer, SigningKey};
+use rand_core::CryptoRngCore;
 use serde_json::{Value, json};
 
 use super::{HolderProof, token_hash};
@@ -38,6 +40,11 @@ impl HolderKey {
     #[must_use]
     pub fn from_secret(secret: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(secret))
+    }
+
+    /// A fresh key pair, drawn from `rng`.
+    pub fn generate(rng: &mut impl CryptoRngCore) -> Self {
+        Self(SigningKey::generate(rng))
     }
 
     /// The public key's bytes.
@@ -79,6 +86,16 @@ impl HolderKey {
             method: request.method.to_owned(),
             url: request.url.to_owned(),
         }
+    }
+
+    /// The secret's bytes.
+    pub(super) fn secret_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// The key as the Biscuit library signs third-party blocks with.
+    pub(crate) fn to_biscuit_key(&self) -> Result<PrivateKey, error::Format> {
+        PrivateKey::from_bytes(self.0.as_bytes(), Algorithm::Ed25519)
     }
 
     /// Signs a header and claims, whatever they say.

@@ -5,6 +5,7 @@
 //! token. Which key a token is bound to is read from its chain
 //! ([`Chain::holder`](bailiwick_datalog::Chain::holder)).
 
+mod jwk;
 mod jwt;
 mod key;
 mod replay;
@@ -20,7 +21,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::key::{HolderKey, ProofRequest};
+pub use self::{
+    jwk::{JwkError, MAX_JWK_BYTES, parse_public_jwk},
+    key::{HolderKey, ProofRequest},
+};
 use self::{
     jwt::Proof,
     replay::{Replay, ReplayCache},

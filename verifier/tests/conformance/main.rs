@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attenuation;
 mod authority_block;
 mod chain;
 mod grants;

@@ -28,6 +28,89 @@ fn sign_again(draft: &Draft, message: &mut schema::Biscuit) {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
+    [single(), chains()].concat()
+}
+
+/// The holder's block of one token behind a sibling that it was not signed for. The thief signs
+/// its own part again, over the signature it brought along.
+fn replayed_on_sibling() -> schema::Biscuit {
+    let child = |name: &str| bound_with(&[&format!("delegate(\"{name}\");")]);
+    let handed = child("sub-1").third_party("holder", &hands_on("second"));
+    let mut sibling = child("sub-2");
+    sibling.blocks.push(handed.blocks[2].clone());
+    let mut message = sibling.sign();
+    message.blocks[1].external_signature = handed.sign().blocks[1].external_signature.clone();
+    let previous = message.blocks[0].signature.clone();
+    let body = payload(&message.blocks[1], Some(&previous));
+    message.blocks[1].signature = sibling.next_key(1).sign(&body).to_bytes().to_vec();
+    message
+}
+
+/// Tokens that pass through several hands.
+fn chains() -> Vec<Case> {
+    let first = || bound().third_party("holder", &hands_on("second")).blocks[1].clone();
+    // From the first holder to the second, then a first-party block.
+    let then = |source: &str| {
+        let mut draft = bound_with(&[source]);
+        draft.blocks.insert(1, first());
+        draft
+    };
+    let narrowed = || then("delegate(\"sub-1\"); check if tool(\"files.read_file\");");
+    let third = || narrowed().third_party("second", &hands_on("third"));
+    let by = |holder: &str, id: &str| {
+        let id = format!("handed-chain-{id}");
+        Forged::of(&key(holder), &third().presented(), &id).signed()
+    };
+    vec![
+        case(
+            "handed-on-through-three",
+            "allow",
+            &third(),
+            "From holder to holder with a narrowing in between: the last one proves possession (rules 15 and 16).",
+        )
+        .proof(by("third", "1")),
+        case(
+            "handed-on-through-three-by-second",
+            "holder_proof_invalid",
+            &third(),
+            "Who handed the token on last no longer holds it in this form (rule 16).",
+        )
+        .proof(by("second", "2")),
+        case(
+            "handed-on-through-three-by-first",
+            "holder_proof_invalid",
+            &third(),
+            "Nor does who held it before (rule 16).",
+        )
+        .proof(by("holder", "3")),
+        case(
+            "handed-on-through-three-missing",
+            "holder_proof_missing",
+            &third(),
+            "However often it was handed on, it is bound (rule 24).",
+        ),
+        case(
+            "handed-on-narrowed-by-old-holder",
+            "profile_violation",
+            &narrowed().third_party("holder", &hands_on("thief")),
+            "A narrowing in between does not give the first holder the token back (rule 16).",
+        ),
+        case(
+            "handed-on-then-first-party",
+            "profile_violation",
+            &then(&hands_on("thief")),
+            "Behind a block that hands on, too, a first-party block does not replace a holder (rule 16).",
+        ),
+        case(
+            "handed-on-block-of-sibling",
+            "bad_signature",
+            &replayed_on_sibling(),
+            "The holder's signature for one child does not hand on its sibling (rule 16).",
+        ),
+    ]
+}
+
+fn single() -> Vec<Case> {
     let handed = || bound().third_party("holder", &hands_on("second"));
     let again = || handed().third_party("second", &hands_on("third"));
     let narrowed = || {
