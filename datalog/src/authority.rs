@@ -184,7 +184,8 @@ impl Authority {
         Ok(())
     }
 
-    fn facts(&self) -> Vec<Fact> {
+    /// The facts of the authority block, as the engine takes them.
+    pub(crate) fn facts(&self) -> Vec<Fact> {
         let text = |name: &str, value: &str| fact(name, vec![string(value)]);
         let mut facts = vec![
             fact("bailiwick", vec![Term::Integer(PROFILE_VERSION)]),

@@ -112,6 +112,12 @@ impl Arguments {
         Some(value)
     }
 
+    /// The argument at a place in the order of names.
+    pub(crate) fn at(&self, index: usize) -> Option<(&str, &ArgumentValue)> {
+        let (name, value) = self.typed.get(index)?;
+        Some((name, value))
+    }
+
     /// Names and values, ascending by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArgumentValue)> {
         self.typed

@@ -21,6 +21,7 @@ pub mod effective;
 pub mod later_block;
 pub mod limits;
 pub mod name;
+pub mod operator;
 pub mod plan;
 pub mod reference;
 pub mod request;
@@ -44,6 +45,7 @@ pub use name::{
     Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, NameError, Principal,
     SessionId, Thumbprint, ToolName,
 };
+pub use operator::OperatorPolicy;
 pub use plan::Plan;
 pub use request::Request;
 pub use resource::{ResourceError, ResourcePath};

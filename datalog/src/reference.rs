@@ -69,7 +69,7 @@ impl Policy {
     /// [`Refusal`]; only `Ok` allows.
     pub fn evaluate(&self, token: &Biscuit, request: &Request<'_>) -> Result<(), Refusal> {
         let unexpected = |error: error::Token| Refusal::Error(error.to_string());
-        let mut authorizer = facts(request)
+        let mut authorizer = request_facts(request)
             .into_iter()
             .try_fold(self.authorizer.clone(), AuthorizerBuilder::fact)
             .and_then(|builder| builder.build(token))
@@ -87,7 +87,8 @@ impl Policy {
     }
 }
 
-fn facts(request: &Request<'_>) -> Vec<biscuit_auth::builder::Fact> {
+/// The facts of a request, as the engine takes them.
+pub(crate) fn request_facts(request: &Request<'_>) -> Vec<biscuit_auth::builder::Fact> {
     let call = request.call;
     let depth = i64::try_from(request.depth).unwrap_or(i64::MAX);
     let mut facts = vec![

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use bailiwick_datalog::{
-    Access, ChainError, ResourcePath, Timestamp, ToolName, plan::Refused, words::visible,
+    Access, ChainError, ResourcePath, Timestamp, ToolName, operator::PolicyRefused, plan::Refused,
+    words::visible,
 };
 use thiserror::Error;
 
@@ -374,6 +375,19 @@ impl From<Refused<'_>> for Denied {
                 delegate: delegate.map(|name| name.as_str().to_owned()),
                 condition: caveat.in_words(),
             },
+        }
+    }
+}
+
+impl From<PolicyRefused> for Denied {
+    fn from(refused: PolicyRefused) -> Self {
+        let what = refused.to_string();
+        match refused {
+            PolicyRefused::DeniedByRule(_)
+            | PolicyRefused::CheckFailed(_)
+            | PolicyRefused::NothingAllowed
+            | PolicyRefused::EvaluationFailed { .. } => Self::PolicyDenied { what },
+            PolicyRefused::BudgetExhausted { .. } => Self::BudgetExhausted { what },
         }
     }
 }

@@ -6,10 +6,11 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bailiwick_datalog::{
-    Audience, Call, Chain, EncodedChain, Plan, Request,
+    Audience, Call, Chain, EncodedChain, OperatorPolicy, Plan, Request,
     call::canonical_call_digest,
+    operator::Steps,
     plan::Question,
     reference::{Policy, Refusal},
 };
@@ -55,6 +56,7 @@ pub struct Verifier {
     revocations: Arc<dyn RevocationView>,
     proofs: Arc<ProofVerifier>,
     policy: Policy,
+    operator_policy: ArcSwapOption<OperatorPolicy>,
     evaluation: Evaluation,
     known: Known,
 }
@@ -71,6 +73,7 @@ impl Verifier {
             revocations: config.revocations,
             proofs: Arc::default(),
             policy: Policy::load()?,
+            operator_policy: ArcSwapOption::empty(),
             evaluation: Evaluation::default(),
             known: Known::new(DEFAULT_CACHE_BYTES),
         })
@@ -89,6 +92,14 @@ impl Verifier {
         // What was verified for one way lacks what the other needs.
         self.known.clear();
         Self { evaluation, ..self }
+    }
+
+    /// Puts an operator policy in force: a call that a token allows is refused unless the policy
+    /// leaves it allowed too.
+    #[must_use]
+    pub fn with_policy(self, policy: Arc<OperatorPolicy>) -> Self {
+        self.replace_policy(Some(policy));
+        self
     }
 
     /// Remembers at most so many bytes of verified tokens instead of [`DEFAULT_CACHE_BYTES`];
@@ -114,8 +125,21 @@ impl Verifier {
         }
     }
 
+    /// Puts another operator policy, or none, in force for all later decisions. What was verified
+    /// stays known: nothing that is remembered of a token depends on the policy.
+    pub fn replace_policy(&self, policy: Option<Arc<OperatorPolicy>>) {
+        self.operator_policy.store(policy);
+    }
+
+    /// The operator policy in force.
+    #[must_use]
+    pub fn operator_policy(&self) -> Option<Arc<OperatorPolicy>> {
+        self.operator_policy.load_full()
+    }
+
     /// Verifies all that does not depend on a call: signatures, the shape of every block, time,
-    /// audience, revocation and depth. Does not check holder proofs or grants.
+    /// audience, revocation and depth. Does not check holder proofs or grants, and does not ask the
+    /// operator policy, which is about calls.
     ///
     /// # Errors
     /// [`Denied`], never [`Denied::ToolNotGranted`] and the other reasons about a call.
@@ -256,7 +280,8 @@ impl Verifier {
         Ok(plan.check_depth()?)
     }
 
-    /// Grants and conditions, on a token that is verified and whose holder is proven.
+    /// Grants and conditions, then the operator policy, on a token that is verified and whose
+    /// holder is proven.
     fn decide(
         &self,
         token: &VerifiedToken,
@@ -272,11 +297,40 @@ impl Verifier {
         if self.evaluation == Evaluation::Reference {
             self.evaluate(token, call, now)?;
         }
+        if let Some(policy) = &*self.operator_policy.load() {
+            self.ask_operator(policy, token, call, now)?;
+        }
         Ok(Permit {
             call: shared(),
             verified: Arc::clone(&token.verified),
             grant_ids,
         })
+    }
+
+    /// The operator policy, on each resource of a call that the token allows, within one budget.
+    fn ask_operator(
+        &self,
+        policy: &OperatorPolicy,
+        token: &VerifiedToken,
+        call: &Call,
+        now: Now,
+    ) -> Result<(), Denied> {
+        let authority = token.chain().authority();
+        let mut steps = Steps::default();
+        for resource in &call.resources {
+            let request = Request {
+                time: now.utc,
+                audience: &self.audience,
+                depth: token.chain().depth(),
+                call,
+                resource,
+            };
+            policy.decide_within(authority, &request, &mut steps)?;
+            if self.evaluation == Evaluation::Reference {
+                policy.decide_by_engine(authority, &request)?;
+            }
+        }
+        Ok(())
     }
 
     fn check_holder(

@@ -1,0 +1,169 @@
+//! How much a rule body may combine, and in which order facts are derived.
+
+use std::collections::BTreeMap;
+
+use super::{
+    definitions::{Definitions, bodies},
+    problem::Problem,
+    program::{Derivation, Source},
+    syntax::{Query, Statement, StatementKind},
+    vocabulary::{Count, Known},
+};
+
+/// Most facts in one rule body.
+const MAX_FACTS_PER_BODY: usize = 16;
+/// Most combinations of facts that one rule body may stand for: every pair of grants, or some
+/// tens of thousands of the operator's own facts.
+pub(super) const MAX_COMBINATIONS: usize = 65_536;
+
+/// Refuses bodies that combine too much, and facts that are derived from themselves.
+pub(super) fn check(
+    statements: &[Statement],
+    definitions: &Definitions,
+    problems: &mut Vec<Problem>,
+) {
+    let mut sizes = Sizes {
+        statements,
+        definitions,
+        known: BTreeMap::new(),
+    };
+    for statement in statements {
+        if let StatementKind::Derivation { head, .. } = &statement.kind
+            && rests_on_itself(statements, &head.name)
+        {
+            let message = format!("`{}` is derived from itself", head.name);
+            problems.push(Problem::new(
+                "recursive_rule",
+                statement.span.clone(),
+                message,
+            ));
+        }
+        for query in bodies(statement) {
+            if query.predicates.len() > MAX_FACTS_PER_BODY {
+                let message = format!("more than {MAX_FACTS_PER_BODY} facts in one rule body");
+                problems.push(Problem::new("join_too_wide", query.span.clone(), message));
+            } else if let Some(combinations) = sizes.combinations(query, &mut Vec::new())
+                && combinations > MAX_COMBINATIONS
+            {
+                let message = format!(
+                    "up to {combinations} combinations of facts, more than {MAX_COMBINATIONS}"
+                );
+                problems.push(Problem::new("join_too_wide", query.span.clone(), message));
+            }
+        }
+    }
+}
+
+/// True when a fact is derived, by way of whatever other facts, from facts of its own name.
+fn rests_on_itself(statements: &[Statement], name: &str) -> bool {
+    let mut reached: Vec<&str> = Vec::new();
+    let mut next = vec![name];
+    while let Some(current) = next.pop() {
+        for statement in statements {
+            if let StatementKind::Derivation { head, body } = &statement.kind
+                && head.name == current
+            {
+                for predicate in &body.predicates {
+                    if predicate.name == name {
+                        return true;
+                    }
+                    if !reached.contains(&predicate.name.as_str()) {
+                        reached.push(&predicate.name);
+                        next.push(&predicate.name);
+                    }
+                }
+            }
+        }
+    }
+    false
+}
+
+/// The most facts that there can be of a name.
+struct Sizes<'a> {
+    statements: &'a [Statement],
+    definitions: &'a Definitions,
+    known: BTreeMap<&'a str, Option<usize>>,
+}
+
+impl<'a> Sizes<'a> {
+    /// `None` for a fact that is derived from itself. `path` are the facts that led here; it is
+    /// no longer than there are rules.
+    fn of(&mut self, name: &'a str, path: &mut Vec<&'a str>) -> Option<usize> {
+        if let Some(size) = self.known.get(name) {
+            return *size;
+        }
+        if path.contains(&name) {
+            return None;
+        }
+        path.push(name);
+        let mut size = Some(self.definitions.ground(name));
+        for statement in self.statements {
+            if let StatementKind::Derivation { head, body } = &statement.kind
+                && head.name == name
+            {
+                let derived = self.combinations(body, path);
+                size = size.zip(derived).map(|(a, b)| a.saturating_add(b));
+            }
+        }
+        path.pop();
+        self.known.insert(name, size);
+        size
+    }
+
+    fn combinations(&mut self, query: &'a Query, path: &mut Vec<&'a str>) -> Option<usize> {
+        let mut product = 1_usize;
+        for predicate in &query.predicates {
+            let size = match Known::of(&predicate.name).map(Known::count) {
+                Some(Count::One) => 1,
+                Some(Count::AtMost(most)) => most,
+                None => self.of(&predicate.name, path)?,
+            };
+            product = product.saturating_mul(size);
+        }
+        Some(product)
+    }
+}
+
+/// Derivations in an order in which each stands after all that it rests on. The relation of a
+/// derivation is complete only when all its rules ran, so whole relations are ordered.
+pub(super) fn in_order(
+    mut derivations: Vec<Derivation>,
+    definitions: &Definitions,
+) -> Vec<Derivation> {
+    let mut done = vec![true; definitions.numbers().len()];
+    for derivation in &derivations {
+        if let Some(done) = done.get_mut(derivation.relation) {
+            *done = false;
+        }
+    }
+    let mut ordered = Vec::new();
+    while !derivations.is_empty() {
+        let ready = |derivation: &Derivation| {
+            derivation.body.atoms.iter().all(|atom| match atom.source {
+                Source::Known(_) => true,
+                Source::Operator(relation) => done.get(relation).copied().unwrap_or(false),
+            })
+        };
+        let blocked: Vec<usize> = derivations
+            .iter()
+            .filter(|derivation| !ready(derivation))
+            .map(|derivation| derivation.relation)
+            .collect();
+        let before = derivations.len();
+        let (now, later): (Vec<_>, Vec<_>) = derivations
+            .into_iter()
+            .partition(|derivation| !blocked.contains(&derivation.relation));
+        for derivation in &now {
+            if let Some(done) = done.get_mut(derivation.relation) {
+                *done = true;
+            }
+        }
+        ordered.extend(now);
+        derivations = later;
+        // A cycle was refused before; never loop on one.
+        if derivations.len() == before {
+            ordered.append(&mut derivations);
+        }
+    }
+    ordered
+}

@@ -1,0 +1,67 @@
+//! Regular expressions of a policy: written out, valid, of bounded size, and anchored at both
+//! ends. The engine reads an invalid one as "does not match", which a `!` turns into "allowed";
+//! and one without anchors matches inside any text an attacker chooses.
+
+use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::Look;
+
+use super::{
+    constant::Constant,
+    problem::Problem,
+    syntax::{Expr, ExprKind},
+};
+use crate::words::visible;
+
+/// Most memory that one compiled regular expression may take.
+const MAX_REGEX_BYTES: usize = 256 * 1024;
+
+/// Compiles the pattern of a `.matches(…)`.
+///
+/// # Errors
+/// `dynamic_regex`, `invalid_regex` or `unanchored_regex`.
+pub(super) fn compile(pattern: &Expr) -> Result<Regex, Problem> {
+    let span = pattern.span.clone();
+    let text = match &pattern.kind {
+        ExprKind::Value(term) => term.constant(),
+        _ => None,
+    };
+    let Some(Constant::Text(text)) = text else {
+        let message = "a regular expression must be written out in the policy";
+        return Err(Problem::new("dynamic_regex", span, message));
+    };
+    let invalid = |reason: String| {
+        let message = format!("not a regular expression: {}", visible(&reason));
+        Problem::new("invalid_regex", span.clone(), message)
+    };
+    let parsed = regex_syntax::parse(text).map_err(|error| invalid(reason(&error)))?;
+    let looks = parsed.properties();
+    if !looks.look_set_prefix().contains(Look::Start)
+        || !looks.look_set_suffix().contains(Look::End)
+    {
+        let message = "the regular expression also matches inside other text";
+        return Err(Problem::new("unanchored_regex", span, message).with_help(anchored(text)));
+    }
+    RegexBuilder::new(text)
+        .size_limit(MAX_REGEX_BYTES)
+        .build()
+        .map_err(|error| invalid(error.to_string()))
+}
+
+/// The kind of error alone: the library's message shows the pattern over several lines.
+fn reason(error: &regex_syntax::Error) -> String {
+    match error {
+        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+        regex_syntax::Error::Translate(error) => error.kind().to_string(),
+        _ => "it can't be read".to_owned(),
+    }
+}
+
+fn anchored(text: &str) -> String {
+    let inner = text.strip_prefix('^').unwrap_or(text);
+    let inner = inner.strip_suffix('$').unwrap_or(inner);
+    let inner = visible(&inner.replace('\\', "\\\\").replace('"', "\\\""));
+    match inner.contains('|') {
+        true => format!("write \"^(?:{inner})$\""),
+        false => format!("write \"^{inner}$\""),
+    }
+}

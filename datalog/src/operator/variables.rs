@@ -1,0 +1,124 @@
+//! Variables in rule bodies: each has its value from a fact, and a closure's parameter hides none.
+
+use super::{
+    definitions::bodies,
+    problem::{Problem, did_you_mean},
+    regexes,
+    syntax::{Binary, Expr, ExprKind, Predicate, Query, Statement, StatementKind, Term},
+};
+use crate::words::visible;
+
+/// Most regular expressions in a policy: each takes a while to compile.
+const MAX_REGEXES: usize = 64;
+
+pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
+    let queries = statements.iter().flat_map(bodies);
+    let mut regexes = Vec::new();
+    for expression in queries.flat_map(|query| &query.expressions) {
+        patterns(expression, &mut regexes);
+    }
+    if let Some(first) = regexes.get(MAX_REGEXES) {
+        let message = format!("more than {MAX_REGEXES} regular expressions");
+        problems.push(Problem::new("too_many_rules", first.span.clone(), message));
+        return;
+    }
+    problems.extend(
+        regexes
+            .iter()
+            .filter_map(|pattern| regexes::compile(pattern).err()),
+    );
+    for statement in statements {
+        for query in bodies(statement) {
+            check_expressions(query, problems);
+        }
+        if let StatementKind::Derivation { head, body } = &statement.kind {
+            let bound = bound(body);
+            let unbound = head.terms.iter().filter(|term| match term.variable() {
+                Some(name) => !bound.contains(&name),
+                None => false,
+            });
+            problems.extend(unbound.map(|term| self::unbound(term, &bound)));
+        }
+    }
+}
+
+fn check_expressions(query: &Query, problems: &mut Vec<Problem>) {
+    let mut scope = bound(query);
+    for expression in &query.expressions {
+        check_expression(expression, &mut scope, problems);
+    }
+}
+
+/// The variables that the facts of a body give values to.
+fn bound(query: &Query) -> Vec<&str> {
+    let terms = query.predicates.iter().flat_map(variables_of);
+    terms.collect()
+}
+
+fn variables_of(predicate: &Predicate) -> impl Iterator<Item = &str> {
+    predicate.terms.iter().filter_map(Term::variable)
+}
+
+fn check_expression<'a>(expr: &'a Expr, scope: &mut Vec<&'a str>, problems: &mut Vec<Problem>) {
+    match &expr.kind {
+        ExprKind::Value(term) => {
+            if term.variable().is_some_and(|name| !scope.contains(&name)) {
+                problems.push(unbound(term, scope));
+            }
+        }
+        ExprKind::Unary(_, operand) => check_expression(operand, scope, problems),
+        ExprKind::Binary(operator, left, right) => {
+            check_expression(left, scope, problems);
+            match operator {
+                // The pattern is written out, or refused for that.
+                Binary::Matches => {}
+                _ => check_expression(right, scope, problems),
+            }
+        }
+        ExprKind::Quantified {
+            over,
+            parameter,
+            parameter_span,
+            body,
+            ..
+        } => {
+            check_expression(over, scope, problems);
+            if scope.contains(&parameter.as_str()) {
+                let message = format!("`${parameter}` already is a variable here");
+                let span = parameter_span.clone();
+                let problem = Problem::new("shadowed_variable", span, message);
+                problems.push(problem.with_help("give the parameter a name of its own"));
+            }
+            scope.push(parameter);
+            check_expression(body, scope, problems);
+            scope.pop();
+        }
+    }
+}
+
+/// The patterns of every `.matches(…)`.
+fn patterns<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
+    match &expr.kind {
+        ExprKind::Value(_) => {}
+        ExprKind::Unary(_, operand) => patterns(operand, found),
+        ExprKind::Binary(operator, left, right) => {
+            patterns(left, found);
+            match operator {
+                Binary::Matches => found.push(right),
+                _ => patterns(right, found),
+            }
+        }
+        ExprKind::Quantified { over, body, .. } => {
+            patterns(over, found);
+            patterns(body, found);
+        }
+    }
+}
+
+fn unbound(term: &Term, scope: &[&str]) -> Problem {
+    let name = term.variable().unwrap_or_default();
+    let message = format!("no fact gives `${}` a value", visible(name));
+    let help = did_you_mean(name, scope.iter().copied());
+    let help = help.map(|help| help.replacen('`', "`$", 1));
+    Problem::new("unbound_variable", term.span.clone(), message).with_help_if(help)
+}

@@ -1,0 +1,128 @@
+//! What a policy may not have meant.
+
+use super::{
+    constant::Constant,
+    contradictions::always,
+    definitions::{bodies, head},
+    problem::Problem,
+    syntax::{Binary, Expr, ExprKind, Query, RuleKind, Statement, StatementKind, Term, Unary},
+    types::constant,
+    vocabulary::Known,
+};
+
+pub(super) fn of(statements: &[Statement]) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for statement in statements {
+        for query in bodies(statement) {
+            always_true(query, &mut warnings);
+            unused_variables(statement, query, &mut warnings);
+            for expression in &query.expressions {
+                open_suffixes(expression, &mut warnings);
+            }
+        }
+        if let StatementKind::Rule {
+            kind: RuleKind::RejectIf,
+            queries,
+        } = &statement.kind
+            && queries.len() > 1
+        {
+            let message = "`reject if … or …` refuses only what matches every alternative";
+            let warning = Problem::new("reject_any", statement.span.clone(), message);
+            warnings.push(warning.with_help("write one `reject if` for each alternative"));
+        }
+    }
+    warnings.sort_by_key(|warning| (warning.span.start, warning.span.end));
+    warnings
+}
+
+/// A condition that always holds, unless it is all that the body says.
+fn always_true(query: &Query, warnings: &mut Vec<Problem>) {
+    if query.predicates.is_empty() && query.expressions.len() == 1 {
+        return;
+    }
+    let holding = query.expressions.iter();
+    let holding = holding.filter(|expression| always(expression) == Some(true));
+    warnings.extend(holding.map(|expression| {
+        let message = "this condition always holds";
+        Problem::new("always_true", expression.span.clone(), message)
+    }));
+}
+
+/// A fact that exists once, with a variable that nothing else reads: it always matches.
+fn unused_variables(statement: &Statement, query: &Query, warnings: &mut Vec<Problem>) {
+    let mut uses: Vec<&str> = Vec::new();
+    let bodies = query.predicates.iter().chain(head(statement));
+    uses.extend(bodies.flat_map(|predicate| predicate.terms.iter().filter_map(Term::variable)));
+    for expression in &query.expressions {
+        variables(expression, &mut uses);
+    }
+    for predicate in &query.predicates {
+        if !Known::of(&predicate.name).is_some_and(Known::is_unique) {
+            continue;
+        }
+        for term in &predicate.terms {
+            let name = term.variable();
+            let Some(name) = name.filter(|name| !name.starts_with('_')) else {
+                continue;
+            };
+            if uses.iter().filter(|used| **used == name).count() == 1 {
+                let message = format!(
+                    "`{}` is always there, and nothing reads `${name}`",
+                    predicate.name
+                );
+                let warning = Problem::new("unused_variable", term.span.clone(), message);
+                warnings.push(warning.with_help(format!("if that is meant, write `$_{name}`")));
+            }
+        }
+    }
+}
+
+fn variables<'a>(expr: &'a Expr, uses: &mut Vec<&'a str>) {
+    match &expr.kind {
+        ExprKind::Value(term) => uses.extend(term.variable()),
+        ExprKind::Unary(_, operand) => variables(operand, uses),
+        ExprKind::Binary(_, left, right) => {
+            variables(left, uses);
+            variables(right, uses);
+        }
+        ExprKind::Quantified { over, body, .. } => {
+            variables(over, uses);
+            variables(body, uses);
+        }
+    }
+}
+
+/// `….get("host").ends_with("example.com")`, which `evil-example.com` ends with too.
+fn open_suffixes(expr: &Expr, warnings: &mut Vec<Problem>) {
+    match &expr.kind {
+        ExprKind::Value(_) => {}
+        ExprKind::Unary(_, operand) => open_suffixes(operand, warnings),
+        ExprKind::Binary(operator, left, right) => {
+            if let (Binary::EndsWith, true, Some(Constant::Text(suffix))) =
+                (*operator, is_host(left), constant(right))
+                && !suffix.starts_with('.')
+            {
+                let message = "other hosts end with this too";
+                let warning = Problem::new("open_host_suffix", right.span.clone(), message);
+                let suffix = crate::words::visible(suffix);
+                warnings.push(warning.with_help(format!("write \".{suffix}\"")));
+            }
+            open_suffixes(left, warnings);
+            open_suffixes(right, warnings);
+        }
+        ExprKind::Quantified { over, body, .. } => {
+            open_suffixes(over, warnings);
+            open_suffixes(body, warnings);
+        }
+    }
+}
+
+fn is_host(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Unary(Unary::Parens, inside) => is_host(inside),
+        ExprKind::Binary(Binary::Get, _, key) => {
+            constant(key) == Some(&Constant::Text("host".to_owned()))
+        }
+        _ => false,
+    }
+}

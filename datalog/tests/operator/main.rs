@@ -1,0 +1,13 @@
+//! Operator policies: what is refused when one is loaded, and what one decides.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod deciding;
+mod loading;
+mod scene;
