@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    attenuate, audit, call, check, gateway, inspect, issuer, keys, request, revoke, sessions,
-    tools, up,
+    attenuate, audit, call, check, gateway, holder_key, inspect, issuer, keys, request, revoke,
+    sessions, tools, up,
 };
 use crate::exit::Failure;
 
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Attenuate(attenuate::AttenuateArgs),
     /// Show what a token allows, block by block
     Inspect(inspect::InspectArgs),
+    /// Make or show the key that an agent binds its tokens to
+    HolderKey(holder_key::HolderKeyArgs),
     /// List the sessions of an issuer
     Sessions(sessions::SessionsArgs),
     /// End a session, and every token made from it

@@ -3,7 +3,7 @@
 
 use bailiwick_datalog::{
     Access, AgentName, ApplicationId, ApprovalId, Audience, Authority, Grant, Principal,
-    ResourcePath, SessionId, Timestamp, ToolName,
+    ResourcePath, SessionId, Timestamp, ToolName, token_text,
 };
 use biscuit_auth::builder::Algorithm;
 use biscuit_auth::{Biscuit, KeyPair, PrivateKey};
@@ -64,5 +64,5 @@ pub(crate) fn mint(authority: &Authority) -> Biscuit {
 
 /// A token in its text form.
 pub(crate) fn text_of(token: &Biscuit) -> TokenText {
-    TokenText::encode(&token.to_vec().unwrap())
+    TokenText::new(token_text::encode(&token.to_vec().unwrap()))
 }

@@ -80,9 +80,18 @@ pub(crate) fn endpoint(base: &Url, path: &str) -> Result<Url, Failure> {
 ///
 /// # Errors
 ///
-/// `malformed_token` when it holds characters that no header may.
+/// As [`authorization`].
 pub(crate) fn bearer(token: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+    authorization("Bearer", token)
+}
+
+/// A token under a scheme as a header value that is not shown in logs.
+///
+/// # Errors
+///
+/// `malformed_token` when it holds characters that no header may.
+pub(crate) fn authorization(scheme: &str, token: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(&format!("{scheme} {token}")).map_err(|_| {
         Failure::new(
             "malformed_token",
             "the token holds characters that no token has",

@@ -1,13 +1,15 @@
-//! A client of MCP servers: streamable HTTP with a bearer token.
+//! A client of MCP servers: streamable HTTP with a token, and with a proof by
+//! its holder where it is bound to a key.
 //!
 //! Speaks the stateless protocol of 2026-07-28 and falls back to the one with
 //! an `initialize` handshake where the server knows no other. Owns how a
 //! refusal on the way becomes a failure; refusals of a tool are results and
 //! belong to the commands.
 
+use std::collections::HashMap;
 use std::error::Error;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode};
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -19,16 +21,21 @@ use rmcp::service::{
     ServiceError,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{
+    AuthRequiredError, StreamableHttpClientTransportConfig,
+};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::exit::Failure;
+use crate::credential::Credential;
+use crate::exit::{Exit, Failure};
 use crate::http;
-use crate::token_file::TokenText;
 
 /// The largest event of an answer: as much as a tool may be sent.
 const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where a proof by the token's holder goes (RFC 9449 section 4).
+const PROOF: HeaderName = HeaderName::from_static("dpop");
 
 /// A conversation with one MCP server.
 #[derive(Debug)]
@@ -39,20 +46,21 @@ pub(crate) struct McpClient {
 
 impl McpClient {
     /// Opens a conversation with the server at `server`, whose endpoint is
-    /// `/mcp` below it.
+    /// `/mcp` below it. A proof goes along with every request, and is used up
+    /// by the one call that it was made for.
     ///
     /// # Errors
     ///
     /// The code of the refusal with exit code 4 when the token is not
     /// accepted; `server_unreachable`; `unexpected_answer`.
-    pub(crate) async fn connect(server: &Url, token: &TokenText) -> Result<Self, Failure> {
+    pub(crate) async fn connect(server: &Url, credential: Credential) -> Result<Self, Failure> {
         let wire = Wire {
             client: http::client_for(server)?,
             endpoint: http::endpoint(server, "mcp")?,
-            authorization: http::bearer(token.expose())?,
+            credential,
         };
         let config = StreamableHttpClientTransportConfig::with_uri(wire.endpoint.as_str())
-            .auth_header(token.expose())
+            .custom_headers(wire.headers())
             .max_sse_event_size(MAX_EVENT_BYTES)
             .max_concurrent_requests(1);
         let transport = StreamableHttpClientTransport::with_client(wire.client.clone(), config);
@@ -115,10 +123,17 @@ impl McpClient {
 struct Wire {
     client: Client,
     endpoint: Url,
-    authorization: HeaderValue,
+    credential: Credential,
 }
 
 impl Wire {
+    fn headers(&self) -> HashMap<HeaderName, HeaderValue> {
+        let authorization = (AUTHORIZATION, self.credential.authorization().clone());
+        let proof = self.credential.proof().cloned();
+        let proof = proof.map(|proof| (PROOF, proof));
+        std::iter::once(authorization).chain(proof).collect()
+    }
+
     async fn not_opened(&self, error: &ClientInitializeError) -> Failure {
         let mut error = error;
         while let ClientInitializeError::LegacyFallbackFailed { fallback, .. } = error {
@@ -133,6 +148,7 @@ impl Wire {
     async fn not_answered(&self, error: &ServiceError) -> Failure {
         match error {
             ServiceError::McpError(refusal) => refused(refusal),
+            ServiceError::TransportSend(error) => self.explain(error).await,
             other => self.explain(other).await,
         }
     }
@@ -141,13 +157,13 @@ impl Wire {
     /// refusal at most, and the problem document that holds the code never;
     /// a `ping`, which does nothing, is refused for the same reason.
     async fn explain(&self, error: &(dyn Error + 'static)) -> Failure {
-        if let Some(failure) = cannot_connect(error) {
+        if let Some(failure) = cannot_connect(error).or_else(|| bad_proof(error)) {
             return failure;
         }
         let ping = self
             .client
             .post(self.endpoint.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, self.credential.authorization().clone())
             .header(ACCEPT, "application/json, text/event-stream")
             .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
         match http::send(ping).await {
@@ -175,6 +191,38 @@ fn refused(error: &ErrorData) -> Failure {
     Failure::new(code, format!("the server refused: {}", error.message))
 }
 
+/// Finds a refused proof in the chain of the library's errors. No `ping` would
+/// be refused for it, but the challenge says its code.
+fn bad_proof(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(refused) = current.downcast_ref::<AuthRequiredError>() {
+            return refused_proof(&refused.www_authenticate_header);
+        }
+        cause = current.source();
+    }
+    None
+}
+
+fn refused_proof(challenge: &str) -> Option<Failure> {
+    let (_, rest) = challenge.split_once("error_description=\"")?;
+    let (code, _) = rest.split_once('"')?;
+    let message = match code {
+        "holder_proof_missing" => "the token is bound to a key; the call must carry a proof by it",
+        "holder_proof_invalid" => "the server does not accept the proof by the holder's key",
+        "holder_proof_replayed" => "the proof by the holder's key was used before",
+        _ => return None,
+    };
+    let failure = Failure::new(code.to_owned(), message).ending(Exit::Refused);
+    Some(match code {
+        "holder_proof_invalid" => {
+            failure.hint("a proof is good for a minute: do the clocks of both machines agree?")
+        }
+        "holder_proof_missing" => failure.hint("name the file of the key with `--holder-key`"),
+        _ => failure,
+    })
+}
+
 /// Finds a broken connection in the chain of the library's errors; anything
 /// else is an answer that the library does not pass on.
 fn cannot_connect(error: &(dyn Error + 'static)) -> Option<Failure> {
@@ -186,4 +234,26 @@ fn cannot_connect(error: &(dyn Error + 'static)) -> Option<Failure> {
         cause = current.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_proof_is_read_from_the_challenge() {
+        let challenge =
+            |code: &str| format!("DPoP algs=\"EdDSA\", error=\"x\", error_description=\"{code}\"");
+        for code in [
+            "holder_proof_missing",
+            "holder_proof_invalid",
+            "holder_proof_replayed",
+        ] {
+            let failure = refused_proof(&challenge(code)).unwrap();
+            assert_eq!((failure.code(), failure.exit()), (code, Exit::Refused));
+        }
+        for other in [challenge("expired"), "Bearer".to_owned()] {
+            assert_eq!(refused_proof(&other), None);
+        }
+    }
 }

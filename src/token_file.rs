@@ -7,7 +7,7 @@ use std::path::Path;
 use bailiwick_datalog::Chain;
 use bailiwick_datalog::token_text::{self, TokenTextError};
 use bailiwick_datalog::words::visible;
-use bailiwick_verifier::Denied;
+use bailiwick_verifier::{Denied, HeldToken};
 use url::Url;
 
 use crate::exit::{Exit, Failure};
@@ -29,11 +29,6 @@ impl TokenText {
         Self(text.into())
     }
 
-    /// Writes a token's bytes in the usual text form.
-    pub(crate) fn encode(token: &[u8]) -> Self {
-        Self(token_text::encode(token))
-    }
-
     /// The secret text.
     pub(crate) fn expose(&self) -> &str {
         &self.0
@@ -50,6 +45,17 @@ impl TokenText {
             let denied = Denied::from(error);
             Failure::new(denied.code(), denied.explanation())
         })
+    }
+
+    /// Decodes the token for narrowing. Proves as little as
+    /// [`TokenText::decode`].
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenText::decode`].
+    pub(crate) fn hold(&self) -> Result<HeldToken, Failure> {
+        HeldToken::from_text(&self.0)
+            .map_err(|denied| Failure::new(denied.code(), denied.explanation()))
     }
 
     /// The bytes behind the text.
@@ -103,21 +109,21 @@ pub(crate) fn read(path: &Path) -> Result<TokenText, Failure> {
 /// As [`read`]; with exit code 4 the code for what is wrong with the token,
 /// or `wrong_audience` when it is for another server: a token that is sent
 /// where it is no good is only given away.
-pub(crate) fn read_for(path: &Path, server: &Url) -> Result<TokenText, Failure> {
+pub(crate) fn read_for(path: &Path, server: &Url) -> Result<(TokenText, Chain), Failure> {
     let token = read(path)?;
     let chain = token
         .decode()
         .map_err(|failure| failure.hint(ASK_AGAIN).ending(Exit::ApprovalNeeded))?;
-    let audience = chain.authority().audience.as_str();
+    let audience = chain.authority().audience.as_str().to_owned();
     let endpoint = http::endpoint(server, "mcp")?;
-    if Url::parse(audience).is_ok_and(|audience| is_same_server(&audience, &endpoint)) {
-        return Ok(token);
+    if Url::parse(&audience).is_ok_and(|audience| is_same_server(&audience, &endpoint)) {
+        return Ok((token, chain));
     }
     Err(Failure::new(
         "wrong_audience",
         format!(
             "the token is for {}, not for {endpoint}; it was not sent",
-            visible(audience)
+            visible(&audience)
         ),
     )
     .hint("name its server with `--server`, or ask for a token for this one")

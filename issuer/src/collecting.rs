@@ -73,11 +73,16 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// The token response (RFC 6749 section 5.1, RFC 9396 section 7).
+    /// The token response (RFC 6749 section 5.1, RFC 9396 section 7). The type of a token that is
+    /// bound to a key is `DPoP` (RFC 9449 section 5).
     pub(crate) fn to_json(&self) -> Value {
+        let token_type = match &self.session.request.request.holder {
+            Some(_) => "DPoP",
+            None => "Bearer",
+        };
         let mut reply = json!({
             "access_token": self.token.expose(),
-            "token_type": "Bearer",
+            "token_type": token_type,
             "expires_in": self.expires_in.as_secs(),
             "scope": self.session.granted.scope(),
             "authorization_details":

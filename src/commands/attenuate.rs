@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use bailiwick_datalog::{
     Access, ArgumentConstraint, Caveat, Chain, DelegateName, Effective, LaterBlock, ResourcePath,
-    Thumbprint, Timestamp, ToolName,
+    Timestamp, ToolName,
 };
-use bailiwick_verifier::Clock as _;
+use bailiwick_verifier::{AttenuationError, Clock as _, HeldToken};
 use clap::Args;
+use rand::rngs::OsRng;
 use serde::Serialize;
 
 use crate::cli::TokenFileArg;
 use crate::clock::SystemClock;
 use crate::duration;
 use crate::exit::{Exit, Failure};
+use crate::holder_key::{HolderKeyArg, NextHolder};
 use crate::output::{Event, Output};
-use crate::{narrow, token_file};
+use crate::token_file::{self, TokenText};
 
 /// Narrow a token for a sub-agent, offline
 #[derive(Debug, Args)]
@@ -63,9 +65,12 @@ pub(crate) struct AttenuateArgs {
     #[arg(long, value_name = "NAME")]
     delegate: Option<DelegateName>,
 
-    /// Bind the new token to the key with this thumbprint (RFC 7638)
-    #[arg(long = "to", value_name = "HOLDER")]
-    holder: Option<Thumbprint>,
+    /// Bind the new token to this key: a thumbprint (RFC 7638), `ed25519/HEX`, or a JWK file
+    #[arg(long = "to", value_name = "KEY")]
+    next_holder: Option<NextHolder>,
+
+    #[command(flatten)]
+    holder_key: HolderKeyArg,
 
     /// Seal the new token: nobody can narrow it further
     #[arg(long)]
@@ -85,24 +90,38 @@ pub(crate) struct AttenuateArgs {
 
 /// Narrows the token and says what is left.
 pub(crate) fn run(args: &AttenuateArgs, output: Output) -> Result<Exit, Failure> {
-    let token = token_file::read(&args.token_file.token_file)?;
-    let chain = token.decode()?;
+    let token = token_file::read(&args.token_file.token_file)?.hold()?;
     let now = SystemClock::start().now().utc;
-    let block = args.block(&chain, now)?;
-    let narrowed = narrow::narrow(&token, &chain, &block, args.seal)?;
-    refuse_over(&chain, &narrowed.chain, now)?;
+    let block = args.block(token.chain(), now)?;
+    let narrowed = args.narrow(&token, &block)?;
+    refuse_over(token.chain(), narrowed.chain(), now)?;
+    let text = TokenText::new(narrowed.expose_text());
     if let Some(path) = &args.out {
-        token_file::write(path, &narrowed.token)?;
+        token_file::write(path, &text)?;
     }
     output.emit(&Narrowed {
         token_file: args.out.as_ref(),
-        token: args.print_token.then(|| narrowed.token.expose()),
-        effective: Effective::of(&narrowed.chain),
+        token: args.print_token.then(|| text.expose()),
+        effective: Effective::of(narrowed.chain()),
     })?;
     Ok(Exit::Done)
 }
 
 impl AttenuateArgs {
+    /// Appends the block, unless it is empty, and seals the result if asked to.
+    fn narrow(&self, token: &HeldToken, block: &LaterBlock) -> Result<HeldToken, Failure> {
+        let rebinds = block.holder.is_some() && token.chain().holder().is_some();
+        let narrowed = match self.holder_key.read()? {
+            _ if *block == LaterBlock::default() => token.clone(),
+            Some(key) if rebinds => token.hand_over(block, &key, &mut OsRng).map_err(refused)?,
+            _ => token.attenuate(block, &mut OsRng).map_err(refused)?,
+        };
+        match self.seal {
+            true => narrowed.seal().map_err(refused),
+            false => Ok(narrowed),
+        }
+    }
+
     fn block(&self, chain: &Chain, now: Timestamp) -> Result<LaterBlock, Failure> {
         let mut caveats = Vec::new();
         if let Some(at) = self.end(now)? {
@@ -129,14 +148,19 @@ impl AttenuateArgs {
             caveats.push(Caveat::Depth(depth_after(chain, further)?));
         }
         caveats.extend(self.argument_caveats()?);
-        if caveats.is_empty() && self.delegate.is_none() && self.holder.is_none() && !self.seal {
+        if caveats.is_empty() && self.delegate.is_none() && self.next_holder.is_none() && !self.seal
+        {
             return Err(Failure::usage(
                 "nothing to narrow; see `bailiwick attenuate --help`",
             ));
         }
         Ok(LaterBlock {
             delegate: self.delegate.clone(),
-            holder: self.holder.clone(),
+            holder: self
+                .next_holder
+                .as_ref()
+                .map(NextHolder::thumbprint)
+                .transpose()?,
             caveats,
         })
     }
@@ -165,6 +189,17 @@ impl AttenuateArgs {
             .map(Caveat::Argument)
             .chain(closed)
             .collect())
+    }
+}
+
+fn refused(error: AttenuationError) -> Failure {
+    let failure = Failure::new(error.code(), error.to_string());
+    match error {
+        AttenuationError::HolderBound { .. } => {
+            failure.hint("name the file of that key with `--holder-key`")
+        }
+        AttenuationError::NeverValid { .. } => Failure::usage(error.to_string()),
+        _ => failure,
     }
 }
 
@@ -231,8 +266,87 @@ impl Event for Narrowed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use bailiwick_verifier::holder::HolderKey;
+    use clap::Parser as _;
+
     use super::*;
     use crate::fixture;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        attenuate: AttenuateArgs,
+    }
+
+    fn key(seed: u8) -> HolderKey {
+        HolderKey::from_secret(&[seed; 32])
+    }
+
+    /// A token that is bound to this key, if any, narrowed by these options.
+    fn narrowed(holder: Option<u8>, options: &[&str]) -> Result<HeldToken, Failure> {
+        let authority = bailiwick_datalog::Authority {
+            holder: holder.map(|seed| key(seed).thumbprint()),
+            ..fixture::authority()
+        };
+        let token = fixture::text_of(&fixture::mint(&authority)).hold().unwrap();
+        let line = [&["attenuate", "--print-token"], options].concat();
+        let args = Line::try_parse_from(line).unwrap().attenuate;
+        let block = args.block(token.chain(), fixture::ISSUED_AT)?;
+        args.narrow(&token, &block)
+    }
+
+    fn code(narrowed: Result<HeldToken, Failure>) -> String {
+        narrowed.unwrap_err().code().to_owned()
+    }
+
+    #[test]
+    fn a_block_and_a_seal_are_added_as_asked() {
+        let both = narrowed(None, &["--tool", "files.read_file", "--seal"]).unwrap();
+        assert_eq!((both.chain().depth(), both.chain().is_sealed()), (1, true));
+        let sealed = narrowed(None, &["--seal"]).unwrap();
+        assert_eq!(
+            (sealed.chain().depth(), sealed.chain().is_sealed()),
+            (0, true)
+        );
+        let open = narrowed(None, &["--delegate", "sub"]).unwrap();
+        assert_eq!((open.chain().depth(), open.chain().is_sealed()), (1, false));
+        assert_eq!(code(narrowed(None, &[])), "usage");
+    }
+
+    #[test]
+    fn a_bound_token_is_bound_again_with_its_holders_key_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |seed: u8| {
+            let path = directory.path().join(seed.to_string());
+            std::fs::write(&path, key(seed).expose_jwk()).unwrap();
+            path.display().to_string()
+        };
+        let (own, other) = (file(1), file(2));
+        let next = key(3).thumbprint();
+        let to = ["--to", next.as_str()];
+        let with = |key| [&to[..], &["--holder-key", key]].concat();
+
+        let handed = narrowed(Some(1), &with(&own)).unwrap();
+        assert_eq!(handed.chain().holder(), Some(&next));
+        assert!(handed.chain().blocks()[0].by_holder);
+        assert_eq!(code(narrowed(Some(1), &with(&other))), "wrong_holder_key");
+        let missing = narrowed(Some(1), &to).unwrap_err();
+        assert_eq!(missing.code(), "holder_already_bound");
+        assert!(missing.advice().unwrap().contains("--holder-key"));
+
+        // Where nobody is bound, any block binds, and no key is asked for.
+        for options in [to.to_vec(), with(&own)] {
+            let bound = narrowed(None, &options).unwrap();
+            assert_eq!(bound.chain().holder(), Some(&next));
+            assert!(!bound.chain().blocks()[0].by_holder);
+        }
+    }
+
+    #[test]
+    fn an_end_before_the_beginning_is_a_usage_error() {
+        let until = ["--until", "2000-01-01T00:00:00Z"];
+        assert_eq!(narrowed(None, &until).unwrap_err().exit(), Exit::Usage);
+    }
 
     #[test]
     fn a_token_that_is_over_is_neither_narrowed_nor_made() {

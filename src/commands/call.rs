@@ -6,10 +6,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use bailiwick_datalog::strict_json;
+use bailiwick_verifier::Clock as _;
 
 use crate::cli::{ServerArg, TokenFileArg, name_and_rest};
+use crate::clock::SystemClock;
+use crate::credential::Credential;
 use crate::denial::Denial;
 use crate::exit::{Exit, Failure};
+use crate::holder_key::HolderKeyArg;
 use crate::hosting;
 use crate::mcp_client::McpClient;
 use crate::output::{Event, Output};
@@ -38,6 +42,9 @@ pub(crate) struct CallArgs {
     args_json: Option<String>,
 
     #[command(flatten)]
+    holder_key: HolderKeyArg,
+
+    #[command(flatten)]
     token_file: TokenFileArg,
 
     #[command(flatten)]
@@ -50,8 +57,14 @@ pub(crate) async fn run(args: CallArgs, output: Output) -> Result<Exit, Failure>
         Some(text) => whole(text)?,
         None => one_by_one(&args.arguments)?,
     };
-    let token = token_file::read_for(&args.token_file.token_file, &args.server.server)?;
-    let client = McpClient::connect(&args.server.server, &token).await?;
+    let (token, chain) = token_file::read_for(&args.token_file.token_file, &args.server.server)?;
+    let mut credential = Credential::of(&token, &chain)?;
+    if let Some(key) = args.holder_key.read_for(&chain)? {
+        let now = SystemClock::start().now().utc;
+        let call = (args.tool.as_str(), &arguments);
+        credential = credential.with_proof(&key, &token, &chain, call, now)?;
+    }
+    let client = McpClient::connect(&args.server.server, credential).await?;
     let answer = client.call(&args.tool, arguments).await;
     client.close().await;
     report(

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod check;
 pub(crate) mod gateway;
+pub(crate) mod holder_key;
 pub(crate) mod inspect;
 pub(crate) mod issuer;
 pub(crate) mod keys;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Attenuate(args) => attenuate::run(&args, output),
         Command::Audit(args) => audit::run(&args, output),
         Command::Check(args) => check::run(&args),
+        Command::HolderKey(args) => holder_key::run(&args, output),
         Command::Up(args) => server(up::run(args, output)),
         Command::Issuer(args) => server(issuer::run(args, output)),
         Command::Gateway(args) => server(gateway::run(args, output)),

@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::device_flow::{Answer, Asking, DeviceFlow, Granted, Pending};
 use crate::duration;
 use crate::exit::{Exit, Failure};
+use crate::holder_key::NextHolder;
 use crate::output::{Event, Output};
 use crate::token_file;
 use crate::waiting::Waiting;
@@ -62,9 +63,9 @@ pub(crate) struct RequestArgs {
     #[arg(long, value_name = "NAME", default_value = "bailiwick-cli")]
     agent: AgentName,
 
-    /// The thumbprint (RFC 7638) of a key that every call will prove
-    #[arg(long, value_name = "THUMBPRINT")]
-    holder: Option<Thumbprint>,
+    /// Bind the token to this key: a thumbprint (RFC 7638), `ed25519/HEX`, or a JWK file
+    #[arg(long, value_name = "KEY")]
+    holder: Option<NextHolder>,
 
     /// The application the request is made for
     #[arg(long, value_name = "ID", default_value = "bailiwick-cli")]
@@ -96,6 +97,11 @@ pub(crate) async fn run(args: RequestArgs, output: Output) -> Result<Exit, Failu
         // Better said before somebody has gone to approve.
         token_file::refuse_foreign(path)?;
     }
+    let holder = args
+        .holder
+        .as_ref()
+        .map(NextHolder::thumbprint)
+        .transpose()?;
     let catalogue = Catalogue::fetch(&args.server.server).await?;
     let details = args.wish().authorization_details(&catalogue)?;
     let issuer = match &args.issuer {
@@ -108,7 +114,7 @@ pub(crate) async fn run(args: RequestArgs, output: Output) -> Result<Exit, Failu
             details: &details,
             audience: &catalogue.audience,
             agent: args.agent.as_str(),
-            holder: args.holder.as_ref().map(Thumbprint::as_str),
+            holder: holder.as_ref().map(Thumbprint::as_str),
         })
         .await?;
     output.emit(&ApprovalNeeded::of(&pending))?;

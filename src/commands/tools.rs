@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{ServerArg, TokenFileArg};
+use crate::credential::Credential;
 use crate::exit::{Exit, Failure};
+use crate::holder_key::HolderKeyArg;
 use crate::mcp_client::McpClient;
 use crate::output::{Event, Output};
 use crate::token_file;
@@ -19,6 +21,9 @@ const PERMISSION: &str = "bailiwick/permission";
 #[command(after_help = "Example:\n  bailiwick tools --token-file ./sub-agent-token")]
 pub(crate) struct ToolsArgs {
     #[command(flatten)]
+    holder_key: HolderKeyArg,
+
+    #[command(flatten)]
     token_file: TokenFileArg,
 
     #[command(flatten)]
@@ -27,8 +32,10 @@ pub(crate) struct ToolsArgs {
 
 /// Lists the tools.
 pub(crate) async fn run(args: ToolsArgs, output: Output) -> Result<Exit, Failure> {
-    let token = token_file::read_for(&args.token_file.token_file, &args.server.server)?;
-    let client = McpClient::connect(&args.server.server, &token).await?;
+    let (token, chain) = token_file::read_for(&args.token_file.token_file, &args.server.server)?;
+    // Seeing the tools takes no proof; a key that would not serve a call is better told now.
+    args.holder_key.check_for(&chain)?;
+    let client = McpClient::connect(&args.server.server, Credential::of(&token, &chain)?).await?;
     let tools = client.tools().await;
     client.close().await;
     for tool in tools? {

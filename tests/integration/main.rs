@@ -23,6 +23,7 @@ mod asking;
 mod corpus;
 mod end_to_end;
 mod harness;
+mod holding;
 mod interop;
 mod lifecycle;
 mod narrowing;

@@ -48,6 +48,26 @@ async fn agent_is_told_where_a_person_can_approve() {
 }
 
 #[tokio::test]
+async fn token_bound_to_a_key_is_of_the_type_that_says_so() {
+    let (world, mut browser) = World::with_approver().await;
+    let holder = "A".repeat(43);
+    let fields = [
+        ("client_id", "bailiwick-cli"),
+        ("authorization_details", &details().to_string()),
+        ("holder", &holder),
+    ];
+    let asked = world.post_form("/oauth/device_authorization", &fields);
+    let asked = asked.await.json();
+    browser.approve(&asked).await;
+    let granted = world.poll(&asked).await.json();
+    assert_eq!(granted["token_type"], "DPoP");
+    let token = UnverifiedToken::from_text(granted["access_token"].as_str().unwrap()).unwrap();
+    let verifier = verifier(&world).await;
+    let verified = verifier.verify(&token, world.now()).unwrap();
+    assert_eq!(verified.chain().holder().unwrap().as_str(), holder);
+}
+
+#[tokio::test]
 async fn approved_agent_collects_a_token_that_does_what_was_approved_and_nothing_else() {
     let (world, mut browser) = World::with_approver().await;
     let asked = world.asked().await;
