@@ -29,6 +29,7 @@ pub(super) fn check(
     };
     for statement in statements {
         if let StatementKind::Derivation { head, .. } = &statement.kind
+            && Known::of(&head.name).is_none()
             && rests_on_itself(statements, &head.name)
         {
             let message = format!("`{}` is derived from itself", head.name);

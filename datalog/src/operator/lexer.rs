@@ -179,12 +179,21 @@ impl<'a> Lexer<'a> {
     }
 
     /// A text in quotes. Its escapes are `\"`, `\\` and `\n`.
-    fn text(&self, from: &str) -> Result<(Token<'a>, usize), Problem> {
+    fn text(&mut self, from: &str) -> Result<(Token<'a>, usize), Problem> {
         let mut text = String::new();
+        let mut unknown_escape = None;
         let mut characters = from.char_indices().skip(1);
         while let Some((at, character)) = characters.next() {
             match character {
-                '"' => return Ok((Token::Text(text), at.saturating_add(1))),
+                '"' => {
+                    let length = at.saturating_add(1);
+                    let Some(problem) = unknown_escape else {
+                        return Ok((Token::Text(text), length));
+                    };
+                    // Reading goes on behind the text.
+                    self.at = self.at.saturating_add(length);
+                    return Err(problem);
+                }
                 '\\' => match characters.next() {
                     Some((_, quoted @ ('"' | '\\'))) => text.push(quoted),
                     Some((_, 'n')) => text.push('\n'),
@@ -192,7 +201,8 @@ impl<'a> Lexer<'a> {
                         let message = "an unknown escape; known are `\\\"`, `\\\\` and `\\n`";
                         let start = self.at.saturating_add(at);
                         let span = start..start.saturating_add(1);
-                        return Err(Problem::new("syntax_error", span, message));
+                        let problem = Problem::new("syntax_error", span, message);
+                        unknown_escape.get_or_insert(problem);
                     }
                 },
                 other => text.push(other),

@@ -204,8 +204,7 @@ impl<'a> Checker<'a, '_> {
         let (on, with) = (self.shape(left), self.shape(right));
         let kind = match operator {
             Binary::Less | Binary::Greater | Binary::LessOrEqual | Binary::GreaterOrEqual => {
-                self.demand(left, on.kind, &[Kind::Integer, Kind::Date]);
-                self.demand_same(on.kind, right, with.kind);
+                self.demand_both((left, on), (right, with), &[Kind::Integer, Kind::Date]);
                 Kind::Bool
             }
             Binary::StrictEqual | Binary::StrictNotEqual | Binary::Equal | Binary::NotEqual => {
@@ -217,9 +216,8 @@ impl<'a> Checker<'a, '_> {
                 Kind::Bool
             }
             Binary::StartsWith | Binary::EndsWith => {
-                self.demand(left, on.kind, &[Kind::Text, Kind::Array]);
                 if !self.path_as_text((left, on), (right, with)) {
-                    self.demand_same(on.kind, right, with.kind);
+                    self.demand_both((left, on), (right, with), &[Kind::Text, Kind::Array]);
                 }
                 Kind::Bool
             }
@@ -232,8 +230,7 @@ impl<'a> Checker<'a, '_> {
                 with.kind
             }
             Binary::Add => {
-                self.demand(left, on.kind, &[Kind::Integer, Kind::Text]);
-                self.demand_same(on.kind, right, with.kind);
+                self.demand_both((left, on), (right, with), &[Kind::Integer, Kind::Text]);
                 on.kind
             }
             Binary::Subtract
@@ -260,10 +257,15 @@ impl<'a> Checker<'a, '_> {
         Shape::plain(kind)
     }
 
-    fn demand_same(&mut self, left: Kind, right: &Expr, with: Kind) {
-        if !left.meets(with) {
-            let message = format!("this is {}, not {}", words(with), words(left));
-            self.wrong(right, message, None);
+    /// Demands that two operands have one of these types, and the same one.
+    fn demand_both(&mut self, left: (&Expr, Shape), right: (&Expr, Shape), wanted: &[Kind]) {
+        let (on, with) = (left.1.kind, right.1.kind);
+        self.demand(left.0, on, wanted);
+        match on {
+            Kind::Unknown => self.demand(right.0, with, wanted),
+            _ if on.is(wanted) => self.demand(right.0, with, &[on]),
+            // One problem is enough.
+            _ => {}
         }
     }
 

@@ -1,47 +1,1044 @@
 //! What is refused when a policy is loaded: for each problem a text that passes, and one that
 //! differs in one thing and fails with the exact code at the exact place.
 
+use std::collections::BTreeSet;
+
+use bailiwick_datalog::{
+    OperatorPolicy,
+    operator::{MAX_POLICY_BYTES, MAX_RULES, PROBLEM_CODES, WARNING_CODES},
+};
+
 use crate::scene::{load, problems};
 
-/// `good` loads; `bad` has one problem, with this code, at `place`, with this help.
-fn refused(good: &str, bad: &str, code: &str, place: &str, help: Option<&str>) {
-    load(good);
-    let found = problems(bad);
-    let shown: Vec<_> = found
+/// A text that passes; one that does not; its only problem's code, place and help.
+type Refused = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+);
+
+fn check(cases: &[Refused]) {
+    for (good, bad, code, place, help) in cases {
+        load(good);
+        let found = problems(bad);
+        let shown: Vec<_> = found
+            .iter()
+            .map(|problem| {
+                let place = bad.get(problem.span.clone()).unwrap();
+                (problem.code, place, problem.help.as_deref())
+            })
+            .collect();
+        assert_eq!(shown, [(*code, *place, *help)], "{bad}\n{found:?}");
+    }
+}
+
+const SPACES: &str =
+    "write single spaces inside `check if`, none before `.` or before a method's `(`";
+
+#[test]
+fn texts_that_are_no_datalog_are_refused_where_they_go_wrong() {
+    check(
+        &[
+            ("deny if true;", "deny if ;", "syntax_error", ";", None),
+            (
+                "deny if depth(1);",
+                "deny if depth(1;",
+                "syntax_error",
+                ";",
+                None,
+            ),
+            (
+                "deny if depth(1);",
+                "deny if depth();",
+                "syntax_error",
+                ")",
+                None,
+            ),
+            (
+                "deny if depth(1);",
+                "deny if depth(1) depth(2);",
+                "syntax_error",
+                "depth",
+                None,
+            ),
+            (
+                "deny if depth(1);",
+                "deny if depth(1);;",
+                "syntax_error",
+                ";",
+                None,
+            ),
+            (
+                "deny if depth(1);",
+                "deny of depth(1);",
+                "syntax_error",
+                "deny of",
+                Some("did you mean `deny if`?"),
+            ),
+            (
+                "deny if agent(\"a\");",
+                "deny if agent(\"a);",
+                "syntax_error",
+                "\"a);",
+                None,
+            ),
+            (
+                "deny if agent(\"\\n\");",
+                "deny if agent(\"\\t\");",
+                "syntax_error",
+                "\\",
+                None,
+            ),
+            (
+                "deny if time($t), $t > 2026-01-31T12:00:00Z;",
+                "deny if time($t), $t > 2026-01-32T12:00:00Z;",
+                "syntax_error",
+                "2026-01-32T12:00:00Z",
+                None,
+            ),
+            (
+                "deny if task(\"9223372036854775808\");",
+                "deny if depth(9223372036854775808);",
+                "syntax_error",
+                "9223372036854775808",
+                None,
+            ),
+            (
+                "deny if request_digest(hex:00);",
+                "deny if request_digest(hex:0);",
+                "syntax_error",
+                "hex:0",
+                None,
+            ),
+            (
+                "deny if task($t), $t.contains(\"a\");",
+                "deny if task($t), $t.contain(\"a\");",
+                "syntax_error",
+                "contain",
+                Some("did you mean `contains`?"),
+            ),
+            (
+                "/* a; */ deny if true;",
+                "/* a; deny if true;",
+                "syntax_error",
+                "/* a; deny if true;",
+                Some("write `*/`"),
+            ),
+            (
+                "// a\ndeny if depth(1);",
+                "deny if // a\ndepth(1);",
+                "syntax_error",
+                "// a",
+                Some("comments may stand only between statements"),
+            ),
+            (
+                "f(1); deny if f($x), depth($x);",
+                "f($x); deny if f($x), depth($x);",
+                "syntax_error",
+                "$x",
+                Some("a rule that derives facts is written `head(…) <- body`"),
+            ),
+            (
+                "deny if depth(1);",
+                "deny if depth(1), ünknown(1);",
+                "syntax_error",
+                "ü",
+                None,
+            ),
+            (
+                "deny if args({\"a\": 1});",
+                "deny if args({\"a\": 1, \"a\": 2});",
+                "syntax_error",
+                "\"a\"",
+                None,
+            ),
+            (
+                "deny if agent(\"a\") or agent(\"b\");",
+                "deny if agent(\"a\") or ;",
+                "syntax_error",
+                ";",
+                None,
+            ),
+        ]
+        .map(|(good, bad, code, place, help)| {
+            // What is missing at the end of a statement is missing where the `;` stands.
+            (
+                good,
+                bad,
+                code,
+                if place == ";" && !bad.contains(";;") {
+                    ""
+                } else {
+                    place
+                },
+                help,
+            )
+        }),
+    );
+}
+
+#[test]
+fn what_the_library_reads_otherwise_is_refused() {
+    for (good, bad) in [
+        ("check if depth(1);", "check  if depth(1);"),
+        (
+            "deny if task($t), $t.contains(\"a\");",
+            "deny if task($t), $t .contains(\"a\");",
+        ),
+        (
+            "deny if task($t), $t.contains(\"a\");",
+            "deny if task($t), $t.contains (\"a\");",
+        ),
+        ("deny if args({\"a\": 1});", "deny if args({\"a\": {}});"),
+        (
+            "deny if depth($d), {1, 2}.contains($d);",
+            "deny if depth($d), {1, \"a\"}.contains($d);",
+        ),
+    ] {
+        load(good);
+        let found = problems(bad);
+        assert_eq!(found.len(), 1, "{bad}");
+        assert_eq!(
+            (found[0].code, found[0].help.as_deref()),
+            ("syntax_error", Some(SPACES))
+        );
+        assert_eq!(found[0].span, 0..bad.len() - 1);
+    }
+}
+
+#[test]
+fn what_has_no_place_in_a_policy_is_refused() {
+    check(&[
+        (
+            "deny if depth(1);",
+            "deny if depth(1) trusting previous;",
+            "unsupported",
+            "trusting",
+            None,
+        ),
+        (
+            "deny if agent($a), $a.contains(\"x\");",
+            "deny if agent($a), $a.extern::same(\"x\");",
+            "unsupported",
+            "extern::same",
+            None,
+        ),
+        (
+            "deny if agent(\"who\");",
+            "deny if agent({who});",
+            "unsupported",
+            "who",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn facts_must_be_there_with_the_right_number_of_values() {
+    check(&[
+        (
+            "deny if application(\"a\");",
+            "deny if aplication(\"a\");",
+            "unknown_fact",
+            "aplication",
+            Some("did you mean `application`?"),
+        ),
+        (
+            "deny if depth(1);",
+            "deny if weather(\"wet\");",
+            "unknown_fact",
+            "weather",
+            None,
+        ),
+        (
+            "label(\"x\"); deny if label($x), agent($x);",
+            "label(\"x\"); deny if label($x), lable($x), agent($x);",
+            "unknown_fact",
+            "lable",
+            Some("did you mean `label`?"),
+        ),
+        (
+            "deny if tool(\"a\");",
+            "deny if tool(\"a\", \"b\");",
+            "wrong_arity",
+            "tool(\"a\", \"b\")",
+            None,
+        ),
+        (
+            "owner(\"a\", \"b\"); deny if owner($a, \"b\"), agent($a);",
+            "owner(\"a\", \"b\"); deny if owner($a), agent($a);",
+            "wrong_arity",
+            "owner($a)",
+            None,
+        ),
+        (
+            "owner(\"a\"); owner(\"b\"); deny if owner($a), agent($a);",
+            "owner(\"a\"); owner(\"b\", 1); deny if owner($a), agent($a);",
+            "wrong_arity",
+            "owner(\"b\", 1)",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn nobody_defines_a_fact_of_the_token_or_the_request() {
+    check(&[
+        (
+            "tools(\"a\"); deny if tools($t), tool($t);",
+            "tools(\"a\"); tool(\"b\"); deny if tools($t), tool($t);",
+            "reserved_fact",
+            "tool",
+            None,
+        ),
+        (
+            "mine($i) <- grant($i, $t, $a, $p); deny if mine(\"g\");",
+            "grant($i, $t, $a, $p) <- grant($i, $t, $a, $p); deny if depth(1);",
+            "reserved_fact",
+            "grant",
+            None,
+        ),
+    ]);
+    for fact in [
+        "time(2026-01-31T12:00:00Z)",
+        "weekday(\"monday\")",
+        "holder(\"k\")",
+        "args({})",
+    ] {
+        let found = problems(&format!("{fact}; deny if depth(1);"));
+        assert_eq!(
+            found.first().map(|problem| problem.code),
+            Some("reserved_fact"),
+            "{fact}"
+        );
+    }
+}
+
+#[test]
+fn values_have_the_type_of_their_fact() {
+    check(&[
+        (
+            "deny if resource([\"files\", \"hr\"]);",
+            "deny if resource(\"files/hr\");",
+            "wrong_type",
+            "\"files/hr\"",
+            Some("write [\"files\",\"hr\"]"),
+        ),
+        (
+            "deny if time(2026-01-31T12:00:00Z);",
+            "deny if time(\"2026-01-31T12:00:00Z\");",
+            "wrong_type",
+            "\"2026-01-31T12:00:00Z\"",
+            Some("write the date without quotes"),
+        ),
+        (
+            "deny if depth(1);",
+            "deny if depth(\"1\");",
+            "wrong_type",
+            "\"1\"",
+            Some("write the number without quotes"),
+        ),
+        (
+            "deny if agent(\"a\");",
+            "deny if agent(1);",
+            "wrong_type",
+            "1",
+            None,
+        ),
+        (
+            "deny if resource([\"a\", \"b\"]);",
+            "deny if resource([\"a\", 1]);",
+            "wrong_type",
+            "1",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn operators_have_operands_of_their_types() {
+    check(&[
+        (
+            "deny if resource($r), $r == [\"files\"];",
+            "deny if resource($r), $r == \"files\";",
+            "wrong_type",
+            "\"files\"",
+            Some("write [\"files\"]"),
+        ),
+        (
+            "deny if resource($r), $r.starts_with([\"a\", \"b\"]);",
+            "deny if resource($r), $r.starts_with(\"a/b\");",
+            "wrong_type",
+            "\"a/b\"",
+            Some("write [\"a\",\"b\"]"),
+        ),
+        (
+            "deny if depth($d), $d > 1;",
+            "deny if depth($d), $d > \"1\";",
+            "wrong_type",
+            "\"1\"",
+            None,
+        ),
+        (
+            "deny if time($t), expires_at($e), $t < $e;",
+            "deny if time($t), depth($e), $t < $e;",
+            "wrong_type",
+            "$e",
+            None,
+        ),
+        (
+            "deny if agent($a), $a == \"x\";",
+            "deny if agent($a), $a == 5;",
+            "wrong_type",
+            "5",
+            None,
+        ),
+        (
+            "deny if agent($a), $a.length() > 5;",
+            "deny if depth($a), $a.length() > 5;",
+            "wrong_type",
+            "$a",
+            None,
+        ),
+        (
+            "deny if depth($d), $d > 2;",
+            "deny if depth($d), $d + 2;",
+            "wrong_type",
+            "$d + 2",
+            None,
+        ),
+        (
+            "deny if agent($a), [\"x\"].contains($a);",
+            "deny if agent($a), [5].contains($a);",
+            "wrong_type",
+            "$a",
+            None,
+        ),
+        (
+            "deny if resource($r), $r.all($s -> $s.contains(\"x\"));",
+            "deny if resource($r), $r.all($s -> $s > 5);",
+            "wrong_type",
+            "$s",
+            None,
+        ),
+        (
+            "limit(\"a\", 5); deny if limit($a, $n), agent($a), depth($d), $d > $n;",
+            "limit(\"a\", 5); deny if limit($a, $n), agent($a), depth($d), $d > $a;",
+            "wrong_type",
+            "$a",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn values_are_such_that_their_fact_can_have_them() {
+    check(&[
+        (
+            "deny if access(\"write\");",
+            "deny if access(\"Write\");",
+            "impossible_value",
+            "\"Write\"",
+            Some("did you mean `write`?"),
+        ),
+        (
+            "deny if access($a), $a != \"read\";",
+            "deny if access($a), $a != \"raed\";",
+            "impossible_value",
+            "\"raed\"",
+            Some("did you mean `read`?"),
+        ),
+        (
+            "deny if weekday($w), [\"saturday\", \"sunday\"].contains($w);",
+            "deny if weekday($w), [\"saturday\", \"sun\"].contains($w);",
+            "impossible_value",
+            "\"sun\"",
+            None,
+        ),
+        (
+            "deny if tool(\"files.read\");",
+            "deny if tool(\"Files.read\");",
+            "impossible_value",
+            "\"Files.read\"",
+            Some("did you mean `files.read`?"),
+        ),
+        (
+            "deny if resource([\"a\", \"b\"]);",
+            "deny if resource([\"a/b\"]);",
+            "impossible_value",
+            "\"a/b\"",
+            Some("write [\"a\",\"b\"]"),
+        ),
+        (
+            "deny if resource([\"a\", \"b\"]);",
+            "deny if resource([\"a\", \"..\"]);",
+            "impossible_value",
+            "\"..\"",
+            None,
+        ),
+        (
+            "deny if time_of_day(1439);",
+            "deny if time_of_day(1440);",
+            "impossible_value",
+            "1440",
+            None,
+        ),
+        (
+            "deny if depth(0);",
+            "deny if depth(-1);",
+            "impossible_value",
+            "-1",
+            None,
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"host\") == \"h\";",
+            "deny if url_arg(\"u\", $u), $u.get(\"hots\") == \"h\";",
+            "impossible_value",
+            "\"hots\"",
+            Some("did you mean `host`?"),
+        ),
+    ]);
+}
+
+#[test]
+fn variables_have_their_value_from_a_fact() {
+    check(&[
+        (
+            "deny if depth($depth), $depth > 1;",
+            "deny if depth($depth), $deph > 1;",
+            "unbound_variable",
+            "$deph",
+            Some("did you mean `$depth`?"),
+        ),
+        (
+            "f($a) <- agent($a); deny if f(\"a\");",
+            "f($b) <- agent($a); deny if f(\"a\");",
+            "unbound_variable",
+            "$b",
+            Some("did you mean `$a`?"),
+        ),
+        (
+            "deny if resource($r), $r.any($s -> $s == \"a\");",
+            "deny if resource($r), $r.any($r -> $r == \"a\");",
+            "shadowed_variable",
+            "$r",
+            Some("give the parameter a name of its own"),
+        ),
+        (
+            "deny if resource($r), $r.any($s -> $s == \"a\"), agent($s2), $s2 == \"a\";",
+            "deny if resource($r), $r.any($s -> $s == \"a\"), $s == \"a\";",
+            "unbound_variable",
+            "$s",
+            Some("did you mean `$r`?"),
+        ),
+    ]);
+}
+
+#[test]
+fn sixteen_variables_fit_a_body_and_seventeen_do_not() {
+    let body = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("$v{n}")).collect();
+        let ones = vec!["1"; count].join(", ");
+        format!("f({ones}); deny if f({});", names.join(", "))
+    };
+    load(&body(16));
+    let found = problems(&body(17));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "too_many_variables");
+    assert_eq!(body(17).get(found[0].span.clone()), Some("$v16"));
+}
+
+#[test]
+fn regular_expressions_are_written_out_valid_and_anchored() {
+    check(&[
+        (
+            "deny if task($t), $t.matches(\"^secret$\");",
+            "deny if task($t), $t.matches(\"^secret\");",
+            "unanchored_regex",
+            "\"^secret\"",
+            Some("write \"^secret$\""),
+        ),
+        (
+            "deny if task($t), $t.matches(\"^(?:a|b)$\");",
+            "deny if task($t), $t.matches(\"^a|b$\");",
+            "unanchored_regex",
+            "\"^a|b$\"",
+            Some("write \"^(?:a|b)$\""),
+        ),
+        (
+            "deny if task($t), $t.matches(\"^a$\");",
+            "deny if task($t), $t.matches(\"(?m)^a$\");",
+            "unanchored_regex",
+            "\"(?m)^a$\"",
+            Some("write \"^(?m)^a$\""),
+        ),
+        (
+            "deny if task($t), $t.matches(\"^[a]$\");",
+            "deny if task($t), $t.matches(\"^[a$\");",
+            "invalid_regex",
+            "\"^[a$\"",
+            None,
+        ),
+        (
+            "deny if task($t), $t.matches(\"^a{2}$\");",
+            "deny if task($t), $t.matches(\"^(a{1000}){1000}$\");",
+            "invalid_regex",
+            "\"^(a{1000}){1000}$\"",
+            None,
+        ),
+        (
+            "deny if task($t), agent($a), $t.contains($a);",
+            "deny if task($t), agent($a), $t.matches($a);",
+            "dynamic_regex",
+            "$a",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn sixty_four_regular_expressions_fit_and_one_more_does_not() {
+    let policy = |count: usize| {
+        let rules: Vec<String> = (0..count)
+            .map(|n| format!("deny if task($t), $t.matches(\"^{n}$\");"))
+            .collect();
+        rules.join("\n")
+    };
+    load(&policy(64));
+    let found = problems(&policy(65));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "too_many_rules");
+    assert_eq!(policy(65).get(found[0].span.clone()), Some("\"^64$\""));
+}
+
+#[test]
+fn conditions_that_never_hold_are_refused() {
+    check(&[
+        (
+            "deny if depth($d), $d > 3, $d < 5;",
+            "deny if depth($d), $d < 3, $d > 5;",
+            "contradiction",
+            "$d > 5",
+            None,
+        ),
+        (
+            "deny if depth($d), $d > 3, $d < 5;",
+            "deny if depth($d), $d > 3, $d < 4;",
+            "contradiction",
+            "$d < 4",
+            None,
+        ),
+        (
+            "deny if depth($d), $d >= 3, $d <= 3;",
+            "deny if depth($d), $d >= 3, $d <= 3, $d != 3;",
+            "contradiction",
+            "$d != 3",
+            None,
+        ),
+        (
+            "deny if depth($d), $d >= 0;",
+            "deny if depth($d), $d < 0;",
+            "contradiction",
+            "$d < 0",
+            None,
+        ),
+        (
+            "deny if time_of_day($m), 1439 <= $m;",
+            "deny if time_of_day($m), 1440 <= $m;",
+            "contradiction",
+            "1440 <= $m",
+            None,
+        ),
+        (
+            "deny if agent($a), $a == \"x\";",
+            "deny if agent($a), $a == \"x\", $a == \"y\";",
+            "contradiction",
+            "$a == \"y\"",
+            None,
+        ),
+        (
+            "deny if access(\"read\") or access(\"write\");",
+            "deny if access(\"read\"), access(\"write\");",
+            "contradiction",
+            "\"write\"",
+            None,
+        ),
+        (
+            "deny if tool(\"a\"), tool($t), $t != \"b\";",
+            "deny if tool(\"a\"), tool($t), $t != \"a\";",
+            "contradiction",
+            "$t != \"a\"",
+            None,
+        ),
+        (
+            "deny if access($a), ![\"read\", \"write\"].contains($a);",
+            "deny if access($a), ![\"read\", \"write\", \"destructive\"].contains($a);",
+            "contradiction",
+            "![\"read\", \"write\", \"destructive\"].contains($a)",
+            None,
+        ),
+        (
+            "deny if agent($a), [\"x\", \"y\"].contains($a), $a == \"x\";",
+            "deny if agent($a), [\"x\", \"y\"].contains($a), $a == \"z\";",
+            "contradiction",
+            "$a == \"z\"",
+            None,
+        ),
+        (
+            "deny if time($t), $t > 2026-01-01T00:00:00Z && $t < 2026-01-02T00:00:00Z;",
+            "deny if time($t), $t > 2026-01-02T00:00:00Z && $t < 2026-01-01T00:00:00Z;",
+            "contradiction",
+            "$t > 2026-01-02T00:00:00Z && $t < 2026-01-01T00:00:00Z",
+            None,
+        ),
+        (
+            "deny if depth(1), 1 < 2;",
+            "deny if depth(1), 2 < 1;",
+            "contradiction",
+            "2 < 1",
+            None,
+        ),
+        (
+            "deny if depth(1), 1 / 1 == 1;",
+            "deny if depth(1), 1 / 0 == 1;",
+            "contradiction",
+            "1 / 0 == 1",
+            None,
+        ),
+        (
+            "check if depth($d), !($d > 3), $d > 2;",
+            "check if depth($d), !($d > 3), $d > 3;",
+            "contradiction",
+            "$d > 3",
+            None,
+        ),
+        (
+            "label(\"a\", 1); check if agent($x), label($x, 1);",
+            "label(\"a\", 1); check if agent($x), label($x, 2);",
+            "contradiction",
+            "label($x, 2)",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn rules_that_never_decide_are_refused() {
+    check(&[
+        (
+            "deny if access(\"write\"); allow if true;",
+            "allow if true; deny if access(\"write\");",
+            "unreachable_rule",
+            "deny if access(\"write\")",
+            None,
+        ),
+        (
+            "deny if tool($_t), depth(2); deny if access(\"write\");",
+            "deny if tool($_t); deny if access(\"write\");",
+            "unreachable_rule",
+            "deny if access(\"write\")",
+            None,
+        ),
+        (
+            "allow if agent(\"a\"), access(\"read\"); allow if agent(\"a\");",
+            "allow if agent(\"a\"); allow if agent(\"a\"), access(\"read\");",
+            "unreachable_rule",
+            "allow if agent(\"a\"), access(\"read\")",
+            None,
+        ),
+        (
+            "deny if agent(\"a\"); deny if agent($x), $x == \"b\";",
+            "deny if agent(\"a\"); deny if agent($x), $x == \"a\";",
+            "unreachable_rule",
+            "deny if agent($x), $x == \"a\"",
+            None,
+        ),
+        (
+            "deny if agent(\"a\") or agent(\"b\");",
+            "deny if agent(\"a\") or agent(\"a\");",
+            "unreachable_rule",
+            "agent(\"a\")",
+            None,
+        ),
+        (
+            "check if agent(\"a\"); check if depth(1);",
+            "check if agent(\"a\"); check if agent(\"a\");",
+            "unreachable_rule",
+            "check if agent(\"a\")",
+            None,
+        ),
+        (
+            "deny if agent($a), $a.contains(\"x\"); allow if agent($a), $a.contains(\"y\");",
+            "deny if agent($a), $a.contains(\"x\"); allow if agent($b), $b.contains(\"x\");",
+            "conflicting_rules",
+            "allow if agent($b), $b.contains(\"x\")",
+            None,
+        ),
+        (
+            "label(\"a\"); deny if label($x), agent($x);",
+            "label(\"a\"); deny if agent(\"a\");",
+            "unused_fact",
+            "label",
+            None,
+        ),
+        (
+            "f($a) <- agent($a); deny if f(\"x\");",
+            "f($a) <- agent($a); deny if agent(\"x\");",
+            "unused_fact",
+            "f",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn rules_that_rest_on_their_own_result_are_refused() {
+    check(&[(
+        "g(1); f($x) <- g($x); deny if f($d), depth($d);",
+        "g(1); f($x) <- g($x), f($x); deny if f($d), depth($d);",
+        "recursive_rule",
+        "f($x) <- g($x), f($x)",
+        None,
+    )]);
+    let found =
+        problems("f($x) <- g($x); g($x) <- f($x); h($x) <- g($x); deny if h($d), depth($d);");
+    let codes: Vec<_> = found
         .iter()
-        .map(|problem| {
-            let place = bad.get(problem.span.clone()).unwrap();
-            (problem.code, place, problem.help.as_deref())
-        })
+        .map(|problem| (problem.code, problem.span.start))
         .collect();
-    assert_eq!(shown, [(code, place, help)], "{bad}");
+    assert_eq!(codes, [("recursive_rule", 0), ("recursive_rule", 16)]);
 }
 
 #[test]
-fn a_fact_that_is_not_there_is_refused_with_the_name_that_was_meant() {
-    refused(
-        "deny if application(\"a\");",
-        "deny if aplication(\"a\");",
-        "unknown_fact",
-        "aplication",
-        Some("did you mean `application`?"),
+fn as_many_combinations_as_two_grants_have_fit_and_more_do_not() {
+    check(&[(
+        "deny if grant($i, $t, \"read\", $p), grant($j, $t, \"write\", $p);",
+        "deny if grant($i, $t, \"read\", $p), grant($j, $t, \"write\", $p), path_arg($n, $p);",
+        "join_too_wide",
+        "grant($i, $t, \"read\", $p), grant($j, $t, \"write\", $p), path_arg($n, $p)",
+        None,
+    )]);
+    let facts = |count: usize| {
+        let facts: Vec<String> = (0..count).map(|n| format!("f({n});")).collect();
+        format!("{} deny if f($x), f($y), $x + $y > 5;", facts.join(""))
+    };
+    load(&facts(256));
+    let found = problems(&facts(257));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "join_too_wide");
+    assert_eq!(
+        facts(257).get(found[0].span.clone()),
+        Some("f($x), f($y), $x + $y > 5")
     );
 }
 
 #[test]
-fn a_wrong_number_of_values_is_refused() {
-    refused(
-        "deny if tool(\"a\");",
-        "deny if tool(\"a\", \"b\");",
-        "wrong_arity",
-        "tool(\"a\", \"b\")",
-        None,
+fn sixteen_facts_fit_a_body_and_seventeen_do_not() {
+    let body = |count: usize| {
+        let facts: Vec<String> = (0..count)
+            .map(|n| format!("path_arg(\"{n}\", [\"a\"])"))
+            .collect();
+        facts.join(", ")
+    };
+    // Facts that may exist more than once multiply; one that exists once does not.
+    let unique = |count: usize| vec!["depth($d)"; count].join(", ");
+    load(&format!("deny if {}, $d > 1;", unique(16)));
+    let found = problems(&format!("deny if {}, $d > 1;", unique(17)));
+    assert_eq!(
+        found.iter().map(|problem| problem.code).collect::<Vec<_>>(),
+        ["join_too_wide"]
     );
-    refused(
-        "owner(\"a\", \"b\"); deny if owner($a, \"b\"), agent($a);",
-        "owner(\"a\", \"b\"); deny if owner($a), agent($a);",
-        "wrong_arity",
-        "owner($a)",
-        None,
+    assert_eq!(
+        problems(&format!("deny if {};", body(3)))[0].code,
+        "join_too_wide"
     );
+}
+
+#[test]
+fn sixteen_brackets_fit_and_seventeen_do_not() {
+    let nested = |open: &str, close: &str, depth: usize| {
+        format!(
+            "deny if depth($d), {}$d > 1{};",
+            open.repeat(depth),
+            close.repeat(depth)
+        )
+    };
+    load(&nested("(", ")", 16));
+    let found = problems(&nested("(", ")", 17));
+    assert_eq!(
+        found.iter().map(|problem| problem.code).collect::<Vec<_>>(),
+        ["too_deep"]
+    );
+    load(&nested("!(", ")", 8));
+    assert_eq!(problems(&nested("!(", ")", 9))[0].code, "too_deep");
+    let found = problems(&nested("((((((((((((((((([[[[{{{{", "", 1_000));
+    assert_eq!(
+        found.iter().map(|problem| problem.code).collect::<Vec<_>>(),
+        ["too_deep"]
+    );
+}
+
+#[test]
+fn one_hundred_and_twenty_eight_operations_fit_an_expression_and_one_more_does_not() {
+    // One comparison and so many additions.
+    let sum = |count: usize| format!("deny if depth($d), $d{} > 500;", " + 1".repeat(count - 1));
+    load(&sum(128));
+    let found = problems(&sum(129));
+    assert_eq!(
+        found.iter().map(|problem| problem.code).collect::<Vec<_>>(),
+        ["too_deep"]
+    );
+}
+
+#[test]
+fn the_longest_policy_is_loaded_and_one_byte_more_is_refused() {
+    let rule = "deny if depth(1);";
+    let padded = |length: usize| format!("{rule}{}", "\n".repeat(length - rule.len()));
+    load(&padded(MAX_POLICY_BYTES));
+    let found = problems(&padded(MAX_POLICY_BYTES + 1));
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].code, found[0].span.clone()),
+        ("too_large", 0..MAX_POLICY_BYTES + 1)
+    );
+}
+
+#[test]
+fn as_many_rules_as_fit_are_loaded_and_one_more_is_refused() {
+    let rules = |count: usize| {
+        let rules: Vec<String> = (0..count)
+            .map(|n| format!("deny if agent(\"{n}\");"))
+            .collect();
+        rules.join("\n")
+    };
+    load(&rules(MAX_RULES));
+    let one_more = rules(MAX_RULES + 1);
+    let found = problems(&one_more);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "too_many_rules");
+    assert_eq!(one_more.get(found[0].span.clone()), Some("agent(\"256\")"));
+    let alternatives = rules(MAX_RULES + 1).replace(";\ndeny if", " or");
+    assert_eq!(problems(&alternatives)[0].code, "too_many_rules");
+}
+
+#[test]
+fn a_text_without_a_rule_that_decides_is_refused() {
+    check(&[(
+        "deny if depth(1);",
+        "// depth(1);",
+        "empty_policy",
+        "// depth(1);",
+        Some("to allow what tokens allow, load no policy"),
+    )]);
+    for empty in ["", " \n", "label(1);"] {
+        assert_eq!(problems(empty)[0].code, "empty_policy", "{empty:?}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_text_is_reported_in_its_order() {
+    let found =
+        problems("deny if aplication(\"a\");\ndeny if tool(\"A\");\nallow if depth($d), $x > 1;");
+    let codes: Vec<_> = found.iter().map(|problem| problem.code).collect();
+    assert_eq!(
+        codes,
+        ["unknown_fact", "impossible_value", "unbound_variable"]
+    );
+    let found = problems("deny if (;\ndeny if \"\n;allow if depth(1)) ;");
+    assert!(found.iter().all(|problem| problem.code == "syntax_error"));
+    assert!(found.len() >= 2, "{found:?}");
+}
+
+#[test]
+fn warnings_name_what_may_not_have_been_meant() {
+    for (good, doubtful, code, place) in [
+        (
+            "deny if depth(1);",
+            "deny if depth(1), 1 < 2;",
+            "always_true",
+            "1 < 2",
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"host\").ends_with(\".h.example\");",
+            "deny if url_arg(\"u\", $u), $u.get(\"host\").ends_with(\"h.example\");",
+            "open_host_suffix",
+            "\"h.example\"",
+        ),
+        (
+            "reject if depth(1);",
+            "reject if depth(1) or depth(2);",
+            "reject_any",
+            "reject if depth(1) or depth(2)",
+        ),
+        (
+            "deny if tool($_t);",
+            "deny if tool($t);",
+            "unused_variable",
+            "$t",
+        ),
+    ] {
+        assert_eq!(load(good).warnings(), [], "{good}");
+        let policy = load(doubtful);
+        let warnings: Vec<_> = policy
+            .warnings()
+            .iter()
+            .map(|warning| (warning.code, doubtful.get(warning.span.clone()).unwrap()))
+            .collect();
+        assert_eq!(warnings, [(code, place)], "{doubtful}");
+        assert!(WARNING_CODES.iter().any(|(known, _)| *known == code));
+    }
+}
+
+/// The codes that the tests of this file show.
+#[test]
+fn every_code_is_shown_by_a_test_of_this_file() {
+    let tests = include_str!("loading.rs");
+    let shown = |code: &&str| tests.contains(&format!("\"{code}\""));
+    let codes: BTreeSet<&str> = PROBLEM_CODES.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes.iter().filter(|code| !shown(code)).count(), 0);
+}
+
+#[test]
+fn hostile_texts_are_refused_without_harm() {
+    let long = |part: &str| part.repeat(MAX_POLICY_BYTES / part.len());
+    for part in [
+        "(",
+        "[",
+        "{",
+        "!",
+        "\"",
+        "\\",
+        "$",
+        "/*",
+        "//",
+        ";",
+        "deny if ",
+        "deny if true;",
+        "1+",
+        "a(",
+        "a(1),",
+        "a(1);",
+        "deny if !",
+        "{\"a\":",
+        "[1,",
+        "$x.",
+        ".get(",
+        "||",
+        "-",
+        "hex:",
+        "2026-01-31T",
+        "\u{200b}",
+        "ü",
+        "deny if a(1) or ",
+        "check if {1}.any($x -> ",
+        "\0",
+        "a($x) <- a($x);",
+        "$a.matches(\"",
+    ] {
+        assert!(OperatorPolicy::load(&long(part)).is_err(), "{part}");
+        // Whatever this means, it is read to its end.
+        let _ = OperatorPolicy::load(&format!("deny if {}", part.repeat(1_000)));
+    }
 }

@@ -9,5 +9,8 @@
 )]
 
 mod deciding;
+mod differential;
+mod document;
 mod loading;
+mod policies;
 mod scene;

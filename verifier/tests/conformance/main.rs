@@ -17,6 +17,9 @@ mod holder;
 mod later_blocks;
 mod limits;
 mod narrowing;
+mod operator_policy;
+#[path = "../../../datalog/tests/operator/policies.rs"]
+mod policies;
 mod remembering;
 mod signatures;
 #[path = "../../../datalog/tests/strategy/mod.rs"]
