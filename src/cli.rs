@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    attenuate, audit, call, check, gateway, holder_key, inspect, issuer, keys, request, revoke,
-    sessions, tools, up,
+    attenuate, audit, call, check, gateway, holder_key, inspect, issuer, keys, policy, request,
+    revoke, sessions, tools, up,
 };
 use crate::exit::Failure;
 
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Audit(audit::AuditArgs),
     /// Decide calls offline, one JSON case per line on stdin
     Check(check::CheckArgs),
+    /// Check, test and explain an operator policy
+    Policy(policy::PolicyArgs),
 }
 
 impl Command {

@@ -2,7 +2,8 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use bailiwick_verifier::{Clock, TrustAnchor, revocation::StoreError};
+use bailiwick_datalog::operator::OperatorPolicy;
+use bailiwick_verifier::{Clock, Evaluation, TrustAnchor, revocation::StoreError};
 use thiserror::Error;
 use url::Url;
 
@@ -26,6 +27,10 @@ pub struct GatewayConfig {
     pub files_root: PathBuf,
     /// How old the revocation list may be before every call is refused.
     pub max_staleness: Duration,
+    /// How tokens are evaluated.
+    pub evaluation: Evaluation,
+    /// What the operator refuses, whatever a token grants.
+    pub policy: Option<Arc<OperatorPolicy>>,
     /// The secret with which decisions are reported to the issuer; none are without it.
     pub gateway_token: Option<String>,
     /// The time.
@@ -41,6 +46,8 @@ impl fmt::Debug for GatewayConfig {
             .field("trust_anchor", &self.trust_anchor)
             .field("files_root", &self.files_root)
             .field("max_staleness", &self.max_staleness)
+            .field("evaluation", &self.evaluation)
+            .field("policy", &self.policy.is_some())
             .field(
                 "gateway_token",
                 &self.gateway_token.as_ref().map(|_| "[secret]"),

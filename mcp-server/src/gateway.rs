@@ -100,14 +100,16 @@ impl Gateway {
             revocation_keys,
         )?);
         let view: Arc<dyn RevocationView> = revocations.clone();
-        let verifier = Arc::new(
-            Verifier::new(VerifierConfig {
-                audience: surface.audience.clone(),
-                keys: Arc::new(KeySet::default()),
-                revocations: view,
-            })
-            .map_err(OpenError::Policy)?,
-        );
+        let verifier = Verifier::new(VerifierConfig {
+            audience: surface.audience.clone(),
+            keys: Arc::new(KeySet::default()),
+            revocations: view,
+        })
+        .map_err(OpenError::Policy)?
+        .with_evaluation(config.evaluation);
+        let policy = config.policy.as_ref().map(|policy| *policy.digest());
+        verifier.replace_policy(config.policy);
+        let verifier = Arc::new(verifier);
         if let Some(keys) = &keys {
             install(&verifier, keys);
         }
@@ -127,7 +129,7 @@ impl Gateway {
             Arc::clone(&verifier),
             Arc::clone(&config.clock),
         );
-        let recorder = Arc::new(Recorder::new(audit, reporter));
+        let recorder = Arc::new(Recorder::new(audit, reporter, policy));
         let gate = Arc::new(Gate {
             surface: Arc::clone(&surface),
             verifier,

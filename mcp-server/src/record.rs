@@ -23,15 +23,21 @@ const ENDED: &str = "call_ended";
 pub(crate) struct Recorder {
     audit: AuditLog,
     reporter: Reporter,
+    /// SHA-256 of the operator policy that every decision is made under, if there is one.
+    policy: Option<[u8; 32]>,
 }
 
 /// What an outcome refers to.
 pub(crate) struct Summary(Value);
 
 impl Recorder {
-    /// Writes to these two.
-    pub(crate) fn new(audit: AuditLog, reporter: Reporter) -> Self {
-        Self { audit, reporter }
+    /// Writes to these two what is decided under this operator policy.
+    pub(crate) fn new(audit: AuditLog, reporter: Reporter, policy: Option<[u8; 32]>) -> Self {
+        Self {
+            audit,
+            reporter,
+            policy,
+        }
     }
 
     /// Records a call that may now be executed.
@@ -150,6 +156,7 @@ impl Recorder {
             ("decision", json!(decision)),
             ("code", json!(line.code)),
             ("grants", json!(line.grants)),
+            ("policy_sha256", json!(self.policy.map(hex::encode))),
         ];
         fields.extend(particulars.map(|(name, value)| (name.to_owned(), value)));
         let recorded = self

@@ -9,18 +9,17 @@ use bailiwick_datalog::words::visible;
 use bailiwick_datalog::{Call, ResourcePath, ToolName};
 use bailiwick_verifier::{
     Denied, MemoryRevocations, Now, Permit, UnverifiedToken, Verifier, VerifierConfig,
-    holder::ProofVerifier,
 };
 
 use super::case::{Case, Credential, WantedCall};
-use super::{Decision, Verdict};
+use super::{Decision, Setup, Verdict};
 use crate::clock::Stopwatch;
 
 /// Decides one case. The time it takes is that of reading and checking the
 /// token, without the preparation of a verifier that a gateway makes once.
-pub(crate) fn decide(case: Case, proofs: &Arc<ProofVerifier>) -> Decision {
+pub(crate) fn decide(case: Case, setup: &Setup) -> Decision {
     let id = case.id.clone();
-    let verifier = match verifier(&case, proofs) {
+    let verifier = match verifier(&case, setup) {
         Ok(verifier) => verifier,
         Err(reason) => return Decision::deny(id, "policy_denied", reason),
     };
@@ -57,13 +56,17 @@ impl From<Denied> for Refusal {
     }
 }
 
-fn verifier(case: &Case, proofs: &Arc<ProofVerifier>) -> Result<Verifier, String> {
+fn verifier(case: &Case, setup: &Setup) -> Result<Verifier, String> {
     let verifier = Verifier::new(VerifierConfig {
         audience: case.audience.clone(),
         keys: Arc::new(case.keys.clone()),
         revocations: Arc::new(MemoryRevocations::fixed(case.revoked.iter().copied())),
     })?;
-    Ok(verifier.sharing_proofs(Arc::clone(proofs)))
+    let verifier = verifier
+        .sharing_proofs(Arc::clone(&setup.proofs))
+        .with_evaluation(setup.evaluation);
+    verifier.replace_policy(setup.policy.clone());
+    Ok(verifier)
 }
 
 fn authorize(verifier: &Verifier, case: &Case) -> Result<Permit, Refusal> {
@@ -125,7 +128,7 @@ fn granted(permit: &Permit) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bailiwick_verifier::holder::ProofVerifier;
+    use bailiwick_verifier::Evaluation;
     use serde_json::{Value, json};
 
     use super::*;
@@ -152,7 +155,7 @@ mod tests {
 
     fn decided(case: &Value) -> Decision {
         match read_line(case.to_string().as_bytes()) {
-            Line::Case(case) => decide(*case, &Arc::new(ProofVerifier::default())),
+            Line::Case(case) => decide(*case, &Setup::new(Evaluation::default(), None)),
             other => panic!("{other:?}"),
         }
     }

@@ -11,6 +11,8 @@ mod decide;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use bailiwick_datalog::operator::OperatorPolicy;
+use bailiwick_verifier::Evaluation;
 use bailiwick_verifier::holder::ProofVerifier;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +30,27 @@ pub(crate) const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const MALFORMED_REQUEST: &str = "malformed_request";
 /// The code of a case whose credential is not one.
 pub(crate) const MALFORMED_TOKEN: &str = "malformed_token";
+
+/// How all cases of a batch are decided.
+pub(crate) struct Setup {
+    /// What evaluates the conditions of tokens.
+    pub(crate) evaluation: Evaluation,
+    /// What the operator refuses, whatever a token grants.
+    pub(crate) policy: Option<Arc<OperatorPolicy>>,
+    /// Holder proofs that were used.
+    proofs: Arc<ProofVerifier>,
+}
+
+impl Setup {
+    /// One for a new batch.
+    pub(crate) fn new(evaluation: Evaluation, policy: Option<Arc<OperatorPolicy>>) -> Self {
+        Self {
+            evaluation,
+            policy,
+            proofs: Arc::new(ProofVerifier::for_batch(MAX_PROOFS)),
+        }
+    }
+}
 
 /// The answer to one case.
 #[derive(Debug, PartialEq, Serialize)]
@@ -76,6 +99,7 @@ impl Decision {
 ///
 /// Only when a stream breaks; no case ends the batch.
 pub(crate) fn stream<R: io::Read>(
+    setup: &Setup,
     cases: R,
     mut decisions: impl Write,
     mut complaints: impl Write,
@@ -83,7 +107,6 @@ pub(crate) fn stream<R: io::Read>(
     let mut cases = io::BufReader::new(cases);
     let mut line = Vec::new();
     let mut number: u64 = 0;
-    let proofs = Arc::new(ProofVerifier::for_batch(MAX_PROOFS));
     while let Some(length) = next_line(&mut cases, &mut line, MAX_LINE_BYTES)? {
         number = number.saturating_add(1);
         let outcome = match length {
@@ -94,7 +117,7 @@ pub(crate) fn stream<R: io::Read>(
         };
         match outcome {
             Line::Blank => {}
-            Line::Case(case) => write_decision(&mut decisions, &decide::decide(*case, &proofs))?,
+            Line::Case(case) => write_decision(&mut decisions, &decide::decide(*case, setup))?,
             Line::Refused(decision) => write_decision(&mut decisions, &decision)?,
             Line::NotACase(reason) => writeln!(complaints, "line {number}: {reason}")?,
         }
@@ -116,7 +139,8 @@ mod tests {
 
     fn run(input: &[u8]) -> (Vec<Value>, String) {
         let (mut decisions, mut complaints) = (Vec::new(), Vec::new());
-        stream(input, &mut decisions, &mut complaints).unwrap();
+        let setup = Setup::new(Evaluation::default(), None);
+        stream(&setup, input, &mut decisions, &mut complaints).unwrap();
         let decisions = String::from_utf8(decisions)
             .unwrap()
             .lines()

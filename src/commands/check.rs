@@ -1,12 +1,16 @@
 //! `bailiwick check`: decisions on stdin's cases, without a server.
 
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
-use crate::check;
+use crate::check::{self, Setup};
 use crate::exit::{Exit, Failure};
 use crate::output::OUTPUT_CLOSED;
+use crate::policy;
+use crate::settings::Way;
 
 /// Decide calls offline, one JSON case per line on stdin
 #[derive(Debug, Args)]
@@ -24,12 +28,22 @@ pub(crate) struct CheckArgs {
     /// Read one case per line from stdin and write one decision per line to stdout
     #[arg(long, required = true)]
     jsonl: bool,
+
+    /// Refuse what this operator policy refuses, whatever a token grants
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// What decides: the token's compiled plan, or the Biscuit library's engine as well
+    #[arg(long, value_name = "WAY", default_value = "compiled")]
+    evaluation: Way,
 }
 
 /// Answers until the input ends.
-pub(crate) fn run(_args: &CheckArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    let policy = args.policy.as_deref().map(policy::load).transpose()?;
+    let setup = Setup::new(args.evaluation.into(), policy.map(Arc::new));
     let decisions = io::BufWriter::new(io::stdout().lock());
-    check::stream(io::stdin().lock(), decisions, io::stderr().lock()).map_err(|error| {
+    check::stream(&setup, io::stdin().lock(), decisions, io::stderr().lock()).map_err(|error| {
         let code = match error.kind() {
             io::ErrorKind::BrokenPipe => OUTPUT_CLOSED,
             _ => "stream_broken",

@@ -3,10 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_mcp_server::{Gateway, GatewayConfig};
-use bailiwick_verifier::revocation::DEFAULT_MAX_STALENESS;
 use bailiwick_verifier::{Clock, TrustAnchor};
 use clap::Args;
 use serde::Serialize;
@@ -16,10 +14,11 @@ use crate::cli::http_url;
 use crate::clock::SystemClock;
 use crate::datadir::DataDir;
 use crate::exit::{Exit, Failure, with_causes};
+use crate::files;
 use crate::hosting::{self, Servers};
 use crate::output::{Event, Output};
 use crate::serve::Listener;
-use crate::{duration, files};
+use crate::settings::{VerifierArgs, VerifierSettings};
 
 /// More than the text of any gateway token.
 const MAX_TOKEN_BYTES: u64 = 1_024;
@@ -65,9 +64,8 @@ pub(crate) struct GatewayArgs {
     #[arg(long, value_name = "FILE")]
     gateway_token_file: Option<PathBuf>,
 
-    /// How old the list of revocations may be before every call is refused
-    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
-    max_staleness: Option<Duration>,
+    #[command(flatten)]
+    verifier: VerifierArgs,
 }
 
 /// Runs the gateway until the process is asked to end.
@@ -89,7 +87,7 @@ pub(crate) async fn run(args: GatewayArgs, output: Output) -> Result<Exit, Failu
         trust_anchor: args.trust_anchor,
         files_root: args.files_root,
         gateway_token_file: args.gateway_token_file.as_deref(),
-        max_staleness: args.max_staleness,
+        verifier: args.verifier.settings()?,
         clock: Arc::new(SystemClock::start()),
     })?;
     let mut servers = Servers::new();
@@ -122,8 +120,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) files_root: PathBuf,
     /// The file of the token with which calls are reported.
     pub(crate) gateway_token_file: Option<&'a Path>,
-    /// How old the list of revocations may be, if not as usual.
-    pub(crate) max_staleness: Option<Duration>,
+    /// How it decides.
+    pub(crate) verifier: VerifierSettings,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -141,7 +139,9 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<Gateway, Failure> {
         issuer_url: opening.issuer_url.clone(),
         trust_anchor: opening.trust_anchor,
         files_root: opening.files_root,
-        max_staleness: opening.max_staleness.unwrap_or(DEFAULT_MAX_STALENESS),
+        max_staleness: opening.verifier.max_staleness,
+        evaluation: opening.verifier.evaluation,
+        policy: opening.verifier.policy,
         gateway_token,
         clock: opening.clock,
     })

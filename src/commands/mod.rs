@@ -10,6 +10,7 @@ pub(crate) mod holder_key;
 pub(crate) mod inspect;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+pub(crate) mod policy;
 pub(crate) mod request;
 pub(crate) mod revoke;
 pub(crate) mod sessions;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Audit(args) => audit::run(&args, output),
         Command::Check(args) => check::run(&args),
         Command::HolderKey(args) => holder_key::run(&args, output),
+        Command::Policy(args) => policy::run(&args, output),
         Command::Up(args) => server(up::run(args, output)),
         Command::Issuer(args) => server(issuer::run(args, output)),
         Command::Gateway(args) => server(gateway::run(args, output)),

@@ -20,6 +20,7 @@ use crate::hosting::{self, Servers};
 use crate::invocation::CommandLine;
 use crate::output::{Event, Output};
 use crate::serve::Listener;
+use crate::settings::VerifierArgs;
 use crate::{samples, trust};
 
 /// Run issuer and gateway together on this machine, with nothing to configure
@@ -50,10 +51,14 @@ pub(crate) struct UpArgs {
     /// The directory the files tools work in, instead of `files` in the data directory
     #[arg(long, value_name = "DIR")]
     files_root: Option<PathBuf>,
+
+    #[command(flatten)]
+    verifier: VerifierArgs,
 }
 
 /// Runs both until the process is asked to end.
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
+    let verifier = args.verifier.settings()?;
     let data = DataDir::open(&args.data_dir)?;
     let issuer_listener = Listener::bind("issuer", args.issuer).await?;
     let gateway_listener = Listener::bind("gateway", args.gateway).await?;
@@ -78,7 +83,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
         trust_anchor: issuer.trust_anchor(),
         files_root,
         gateway_token_file: Some(&data.path().join(datadir::GATEWAY_TOKEN)),
-        max_staleness: None,
+        verifier,
         clock,
     })?;
 

@@ -27,6 +27,7 @@ mod holding;
 mod interop;
 mod lifecycle;
 mod narrowing;
+mod policies;
 mod presenting;
 mod repository;
 mod secrets;

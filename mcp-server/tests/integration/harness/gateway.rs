@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bailiwick_mcp_server::{Gateway, GatewayConfig};
-use bailiwick_verifier::ManualClock;
+use bailiwick_verifier::{Evaluation, ManualClock};
 use reqwest::{RequestBuilder, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -96,6 +96,8 @@ impl TestGateway {
             trust_anchor: StandIn::anchor(),
             files_root: self.files.clone(),
             max_staleness: MAX_STALENESS,
+            evaluation: Evaluation::default(),
+            policy: None,
             gateway_token: Some(GATEWAY_TOKEN.to_owned()),
             clock: self.clock.clone(),
         }
