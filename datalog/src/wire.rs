@@ -172,6 +172,51 @@ pub(crate) fn query<'a>(
     })
 }
 
+/// Bytes of all strings that the facts and checks of a block stand for, each counted as often as
+/// it is used. Symbols that are not defined count nothing.
+pub(crate) fn text_bytes(block: &schema::Block, symbols: &Symbols) -> usize {
+    let facts = block.facts.iter().map(|fact| &fact.predicate);
+    let queries = || block.checks.iter().flat_map(|check| &check.queries);
+    let predicates = facts.chain(queries().flat_map(|query| &query.body));
+    let terms = predicates.flat_map(|predicate| &predicate.terms);
+    let expressions = queries().flat_map(|query| &query.expressions);
+    let ops = expressions.flat_map(|expression| &expression.ops);
+    sum(terms
+        .map(|term| term_bytes(term, symbols))
+        .chain(ops.map(|op| op_bytes(op, symbols))))
+}
+
+fn term_bytes(message: &schema::Term, symbols: &Symbols) -> usize {
+    let flat = |terms: &[schema::Term]| sum(terms.iter().map(|term| string_bytes(term, symbols)));
+    match &message.content {
+        Some(term::Content::Set(set)) => flat(&set.set),
+        Some(term::Content::Array(array)) => flat(&array.array),
+        _ => string_bytes(message, symbols),
+    }
+}
+
+fn string_bytes(message: &schema::Term, symbols: &Symbols) -> usize {
+    match &message.content {
+        Some(term::Content::String(index)) => symbols.resolve(*index).map_or(0, str::len),
+        _ => 0,
+    }
+}
+
+/// Recurses as deep as decoding does, which is bounded.
+fn op_bytes(message: &schema::Op, symbols: &Symbols) -> usize {
+    match &message.content {
+        Some(op::Content::Value(term)) => term_bytes(term, symbols),
+        Some(op::Content::Closure(closure)) => {
+            sum(closure.ops.iter().map(|op| op_bytes(op, symbols)))
+        }
+        Some(op::Content::Unary(_) | op::Content::Binary(_)) | None => 0,
+    }
+}
+
+fn sum(bytes: impl Iterator<Item = usize>) -> usize {
+    bytes.fold(0, usize::saturating_add)
+}
+
 fn term_view<'a>(
     message: &'a schema::Term,
     symbols: &'a Symbols,

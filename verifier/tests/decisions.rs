@@ -433,7 +433,7 @@ fn a_bound_token_without_a_proof_is_refused() {
 }
 
 #[test]
-fn list_comparisons_are_counted_before_they_are_made() {
+fn comparisons_are_counted_before_they_are_made() {
     let values: Vec<i64> = (0..250).collect();
     let constraint = ArgumentConstraint::from_json("n", &json!({"any_of": values})).unwrap();
     let token = narrowed(&mint(&authority()), vec![Caveat::Argument(constraint)]);

@@ -9,7 +9,7 @@ use crate::{
     authority::{Authority, FIXED_CHECKS, Grant, PROFILE_VERSION, ToolLimit},
     caveat::{Caveat, recognise},
     later_block::LaterBlock,
-    limits::{MAX_CHECKS_PER_BLOCK, MAX_GRANTS, MAX_TASK_BYTES},
+    limits::{MAX_BLOCK_TEXT_BYTES, MAX_CHECKS_PER_BLOCK, MAX_GRANTS, MAX_TASK_BYTES},
     name::{
         Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, Principal, SessionId,
         Thumbprint, ToolName,
@@ -146,7 +146,10 @@ impl<'a> Reader<'a> {
         if let Some((_, what)) = forbidden.iter().find(|(found, _)| *found) {
             return Err(self.violation(*what));
         }
-        self.limit("checks", content.checks.len(), MAX_CHECKS_PER_BLOCK)
+        self.limit("checks", content.checks.len(), MAX_CHECKS_PER_BLOCK)?;
+        // Before any of it is copied out of the symbol table.
+        let text = wire::text_bytes(content, &self.symbols);
+        self.limit("bytes of text in a block", text, MAX_BLOCK_TEXT_BYTES)
     }
 
     fn authority(&self) -> Result<Authority, ChainError> {

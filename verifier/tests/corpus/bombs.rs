@@ -11,7 +11,7 @@ use crate::{
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [joins(), nesting(), counts(), large()].concat()
+    [joins(), nesting(), counts(), repeated(), large()].concat()
 }
 
 fn bomb(id: &str, verdict: &str, source: &str, why: &str) -> Case {
@@ -271,6 +271,78 @@ fn counts() -> Vec<Case> {
         case("bomb-arguments", "limit_exceeded", &token(&[]), "1,025 arguments (rule 22).").args(json!(arguments(1_025))),
         case("bomb-arguments-at-most", "allow", &token(&[]), "1,024 arguments, of which nothing is asked (rule 18).").args(json!(arguments(1_024))),
         case("bomb-arguments-closed", "caveat_failed", &token(&[closed]), "1,024 arguments where one is listed (rule 17).").args(json!(arguments(1_024))),
+    ]
+}
+
+/// Texts that are written once and meant often.
+fn repeated() -> Vec<Case> {
+    // 31 names of 2,048 bytes, one that fills up, and the tool that is called: 65,536 bytes.
+    let tools = |fill: usize| {
+        let long = format!("\"{}\",", "n".repeat(2_048)).repeat(31);
+        let last = "m".repeat(fill);
+        format!("check if tool($t), [{long}\"{last}\", \"files.read_file\"].contains($t);")
+    };
+    let fill = 65_536 - 31 * 2_048 - "files.read_file".len();
+    // A path of 4,095 bytes counts as 64 comparisons.
+    let path = format!("$r.starts_with([\"{}\"])", "n".repeat(4_095));
+    let under = |count: usize| {
+        let paths = format!("{path} || ").repeat(count);
+        format!("check if resource($r), {paths}$r.starts_with([\"files\"]);")
+    };
+    let blocks = |more: usize| token(&[under(12).as_str(), under(12 + more).as_str()]);
+    let resources: Vec<String> = (0..64).map(|n| format!("files/reports/{n}")).collect();
+    let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
+    let exact = format!("\"{}\"", "n".repeat(639));
+    let subset = format!(
+        "check if args($a), $a.get(\"n\").any($x -> [{}].contains($x));",
+        [exact.as_str(); 100].join(", ")
+    );
+    let items = |count: usize| {
+        let mut items = vec![json!(0); count];
+        items.push(json!("n".repeat(639)));
+        json!({ "n": items })
+    };
+    vec![
+        bomb(
+            "repeated-name-at-most",
+            "allow",
+            &tools(fill),
+            "A name of 2,048 bytes, written once and listed 31 times: 65,536 bytes of text with the rest (rule 22).",
+        ),
+        bomb(
+            "repeated-name",
+            "limit_exceeded",
+            &tools(fill + 1),
+            "One byte of text more (rule 22).",
+        ),
+        case(
+            "bomb-comparisons-of-resources-at-most",
+            "allow",
+            &blocks(0),
+            "Long paths in both blocks against 64 resources: 98,432 comparisons (rule 22).",
+        )
+        .resources(&resources),
+        case(
+            "bomb-comparisons-of-resources",
+            "limit_exceeded",
+            &blocks(1),
+            "One long path more: 102,528 comparisons (rule 22).",
+        )
+        .resources(&resources),
+        case(
+            "bomb-comparisons-of-long-texts-at-most",
+            "allow",
+            &token(&[&subset]),
+            "A hundred texts of 639 bytes against an argument of 100 elements: 10,000 pairs that count as 100,000 comparisons (rule 22).",
+        )
+        .args(items(99)),
+        case(
+            "bomb-comparisons-of-long-texts",
+            "limit_exceeded",
+            &token(&[&subset]),
+            "One element more in the argument (rule 22).",
+        )
+        .args(items(100)),
     ]
 }
 

@@ -1,0 +1,144 @@
+//! No input of at most 16 KiB takes more than 8 MiB, and the work for it is bounded by its bytes.
+
+use std::{fs, sync::Arc};
+
+use allocation_counter::{AllocationInfo, measure};
+use bailiwick_datalog::{EncodedChain, Plan, chain::stem::Stem, token_text};
+use bailiwick_verifier::{UnverifiedToken, Verifier, holder::ProofVerifier};
+use proptest::prelude::*;
+
+use crate::{
+    bombs::{bombs, unsigned},
+    case::Case,
+};
+
+/// Most bytes that may be allocated at one time.
+const MOST_BYTES: u64 = 8 * 1024 * 1024;
+/// Most allocations for each byte of a token: what the format's smallest parts take.
+const MOST_ALLOCATIONS_PER_BYTE: u64 = 2;
+/// Allocations that do not grow with the token.
+const FIXED_ALLOCATIONS: u64 = 200;
+
+fn corpus() -> Vec<Case> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/cases");
+    let read = |entry: std::io::Result<fs::DirEntry>| {
+        serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap()
+    };
+    fs::read_dir(folder).unwrap().map(read).collect()
+}
+
+fn verifier(case: &Case) -> Verifier {
+    case.verifier(&Arc::new(ProofVerifier::default()))
+}
+
+/// The verdict by a verifier that has not seen the token, and what it cost, the explanation of a
+/// refusal included.
+fn cold(case: &Case) -> (&'static str, AllocationInfo) {
+    let verifier = verifier(case);
+    let header = case.header_value();
+    let (call, now) = (case.canonical_call(), case.now());
+    let call = call.map(Arc::new);
+    let mut verdict = "";
+    let cost = measure(|| {
+        let decided = match &call {
+            Ok(call) => {
+                let proof = case.holder_proof.as_ref();
+                let permit = verifier.authorize_header(header.as_bytes(), call, proof, now);
+                permit.map(drop)
+            }
+            Err(_) => verifier.verify_header(header.as_bytes(), now).map(drop),
+        };
+        verdict = decided.map_or_else(
+            |denied| {
+                drop(denied.explanation());
+                denied.code()
+            },
+            |()| "allow",
+        );
+    });
+    (verdict, cost)
+}
+
+fn assert_bounded(id: &str, bytes: usize, cost: &AllocationInfo) {
+    let bytes = u64::try_from(bytes).unwrap();
+    assert!(cost.bytes_max <= MOST_BYTES, "{id}: {cost:?}");
+    let most = bytes * MOST_ALLOCATIONS_PER_BYTE + FIXED_ALLOCATIONS;
+    assert!(cost.count_total <= most, "{id}: {cost:?} for {bytes} bytes");
+}
+
+#[test]
+fn no_case_of_the_corpus_takes_more_than_8_mib() {
+    let cases = corpus();
+    assert!(cases.len() > 800);
+    for case in cases {
+        let header = case.header_value();
+        assert_bounded(&case.id, header.len(), &cold(&case).1);
+    }
+}
+
+#[test]
+fn no_token_made_to_cost_memory_takes_more_than_8_mib() {
+    for bomb in bombs() {
+        for case in [unsigned(&bomb), bomb] {
+            let (verdict, cost) = cold(&case);
+            assert_bounded(&case.id, case.header_value().len(), &cost);
+            assert_eq!(verdict, case.expect.verdict(), "{}", case.id);
+        }
+    }
+}
+
+/// A cache that counts in bytes holds no more than it was given only if weights are upper bounds.
+#[test]
+fn plans_and_stems_take_no_more_than_they_weigh() {
+    let mut weighed = 0;
+    for case in corpus() {
+        let Some(bytes) = case
+            .token
+            .as_deref()
+            .and_then(|t| token_text::decode(t).ok())
+        else {
+            continue;
+        };
+        let Ok(chain) = EncodedChain::decode(&bytes) else {
+            continue;
+        };
+        let Ok(stem) = Stem::of(&chain) else {
+            continue;
+        };
+        let mut kept = None;
+        let taken = measure(|| kept = Some(Plan::compile(chain.check_shape().unwrap())));
+        let plan = kept.unwrap();
+        let weight = i64::try_from(plan.weight()).unwrap();
+        assert!(taken.bytes_current <= weight, "{}: {taken:?}", case.id);
+        let mut kept = None;
+        let taken = measure(|| kept = Some(Stem::of(&chain).unwrap()));
+        let weight = i64::try_from(stem.weight() + plan.weight()).unwrap();
+        assert!(taken.bytes_current <= weight, "{}: {taken:?}", case.id);
+        weighed += 1;
+    }
+    assert!(weighed > 300, "{weighed}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_bytes_take_more_than_8_mib(bytes in proptest::collection::vec(any::<u8>(), 0..16_384)) {
+        let cost = measure(|| drop(UnverifiedToken::from_bytes(bytes.clone())));
+        assert_bounded("bytes", bytes.len(), &cost);
+        let cost = measure(|| drop(UnverifiedToken::from_authorization_header(&bytes)));
+        assert_bounded("header", bytes.len(), &cost);
+    }
+
+    /// Tags and lengths of the format, in any order.
+    #[test]
+    fn no_soup_of_fields_takes_more_than_8_mib(
+        choices in proptest::collection::vec(any::<u8>(), 0..8_192),
+    ) {
+        const TAGS: [u8; 4] = [0x0a, 0x12, 0x1a, 0x22];
+        let field = |choice: &u8| [TAGS[usize::from(choice % 4)], choice / 64];
+        let bytes: Vec<u8> = choices.iter().flat_map(field).collect();
+        let cost = measure(|| drop(UnverifiedToken::from_bytes(bytes.clone())));
+        assert_bounded("fields", bytes.len(), &cost);
+    }
+}

@@ -1,0 +1,41 @@
+//! A known token is decided without an allocation.
+
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use bailiwick_verifier::holder::ProofVerifier;
+use serde_json::json;
+
+use crate::forge::Draft;
+use crate::scene::{authority_replacing, case};
+
+/// A token of so many blocks, three checks in each later one, and a call with four arguments.
+fn scene(blocks: usize) -> crate::case::Case {
+    let checks = "check if tool($t), [\"files.read_file\", \"files.search\"].contains($t); \
+                  check if resource($r), $r.starts_with([\"files\"]); \
+                  check if args($a), $a.get(\"n\") >= 1, $a.get(\"n\") <= 9;";
+    let authority = authority_replacing("max_depth(", "max_depth(16)");
+    let draft = Draft::of(&authority, &vec![checks; blocks - 1]);
+    case("warm", "allow", &draft, "")
+        .args(json!({"n": 5, "path": "files/a", "deep": [1, "x"], "flag": true}))
+}
+
+#[test]
+fn a_known_token_is_decided_without_an_allocation() {
+    for blocks in [1, 8] {
+        let case = scene(blocks);
+        let verifier = case.verifier(&Arc::new(ProofVerifier::default()));
+        let (header, now) = (case.header_value(), case.now());
+        let call = Arc::new(case.canonical_call().unwrap());
+        let decide = || {
+            let permit = verifier.authorize_header(header.as_bytes(), &call, None, now);
+            assert!(permit.is_ok(), "{:?}", permit.err());
+        };
+        let first = measure(decide);
+        assert!(first.count_total > 0, "the counter counts");
+        for _ in 0..3 {
+            let warm = measure(decide);
+            assert_eq!(warm.count_total, 0, "{blocks} blocks: {warm:?}");
+        }
+    }
+}
