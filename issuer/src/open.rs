@@ -8,11 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use bailiwick_verifier::{
-    keys::{KeyState, MintKey},
-    signed::PublicKeyHex,
-    trust::KeySetDocument,
-};
+use bailiwick_verifier::{keys::MintKey, signed::PublicKeyHex, trust::KeySetDocument};
 use thiserror::Error;
 
 use crate::{
@@ -141,12 +137,7 @@ async fn key_set(
     store: &Store,
 ) -> Result<KeySetDocument, OpenError> {
     let build = |seq| {
-        let public = PublicKeyHex::from(&keys.mint);
-        let mint = MintKey {
-            id: MINT_KEY_ID,
-            public,
-            state: KeyState::Active,
-        };
+        let mint = MintKey::active(MINT_KEY_ID, PublicKeyHex::from(&keys.mint));
         let revocation = PublicKeyHex::from(&keys.revocation);
         KeySetDocument::new(seq, site.origin(), vec![mint], vec![revocation])
             .map_err(|e| OpenError::Unusable(e.to_string()))

@@ -2,7 +2,7 @@
 //! the issuer that may get lost. Arguments appear as a digest only.
 
 use bailiwick_datalog::{Access, Chain, ResourcePath, Timestamp};
-use bailiwick_verifier::VerifiedToken;
+use bailiwick_verifier::{VerifiedToken, keys::MintKeyName};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -82,17 +82,20 @@ impl Recorder {
         self.decided(caller, line, refused.at).await
     }
 
-    /// Records that a token which the issuer minted is not, or no longer, good.
+    /// Records that a token which the issuer minted is not, or no longer, good; and the mint key,
+    /// where the token was verified before it was refused.
     ///
     /// # Errors
     /// [`NotRecorded`].
     pub(crate) async fn token_refused(
         &self,
         chain: &Chain,
+        key: Option<MintKeyName>,
         code: &'static str,
         at: Timestamp,
     ) -> Result<(), NotRecorded> {
         let mut fields = bearer(chain);
+        fields.insert("key".to_owned(), json!(key));
         fields.insert("code".to_owned(), json!(code));
         self.audit
             .record(at, TOKEN_REFUSED, Value::Object(fields))
@@ -146,6 +149,7 @@ impl Recorder {
         };
         let mut fields = bearer(caller.chain());
         let particulars = [
+            ("key", json!(caller.key())),
             ("tool", json!(line.tool)),
             ("access", json!(line.access)),
             ("resources", json!(line.resources)),
@@ -165,6 +169,7 @@ impl Recorder {
             .await?;
         tracing::info!(
             session = %caller.session(),
+            key = %caller.key(),
             tool = line.tool,
             code = line.code.unwrap_or("ok"),
             "call decided"

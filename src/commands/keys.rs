@@ -1,5 +1,6 @@
 //! `bailiwick keys`: the issuer's key set, verified against the anchor.
 
+use bailiwick_datalog::Timestamp;
 use bailiwick_verifier::keys::KeyState;
 use clap::Args;
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub(crate) async fn run(args: KeysArgs, output: Output) -> Result<Exit, Failure>
                 id: key.id,
                 state: key.state,
                 public: key.public.to_string(),
+                not_before: key.not_before,
+                not_after: key.not_after,
             })
             .collect(),
         revocation_keys: document
@@ -62,6 +65,19 @@ struct Key {
     id: u32,
     state: KeyState,
     public: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<Timestamp>,
+}
+
+impl Key {
+    /// The window, as the end of a line.
+    fn window(&self) -> String {
+        let part = |word: &str, at: Option<Timestamp>| at.map(|at| format!(" {word} {at}"));
+        let from = part("from", self.not_before).unwrap_or_default();
+        from + &part("until", self.not_after).unwrap_or_default()
+    }
 }
 
 impl Event for Keys<'_> {
@@ -83,7 +99,8 @@ impl Event for Keys<'_> {
                 KeyState::Retired => "retired",
                 KeyState::Revoked => "revoked",
             };
-            format!("  mint key {:<4} {state:<8}{}", key.id, key.public)
+            let window = key.window();
+            format!("  mint key {:<4} {state:<8}{}{window}", key.id, key.public)
         }));
         lines.extend(
             self.revocation_keys
@@ -91,5 +108,35 @@ impl Event for Keys<'_> {
                 .map(|key| format!("  revocation key        {key}")),
         );
         lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_shown_where_there_is_one() {
+        let key = |not_before: Option<u64>, not_after: Option<u64>| Key {
+            id: 1,
+            state: KeyState::Retired,
+            public: "ed25519/00".to_owned(),
+            not_before: not_before.map(Timestamp::from_unix),
+            not_after: not_after.map(Timestamp::from_unix),
+        };
+        assert_eq!(key(None, None).window(), "");
+        assert_eq!(
+            key(Some(0), Some(60)).window(),
+            " from 1970-01-01T00:00:00Z until 1970-01-01T00:01:00Z"
+        );
+        assert_eq!(key(None, Some(60)).window(), " until 1970-01-01T00:01:00Z");
+        let keys = Keys {
+            issuer: "http://issuer",
+            seq: 1,
+            trust_anchor: String::new(),
+            mint_keys: vec![key(None, Some(60))],
+            revocation_keys: Vec::new(),
+        };
+        assert!(keys.human().contains("ed25519/00 until 1970"));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_datalog::{Authority, Call, RevocationId, Timestamp, plan::GrantIds};
 
-use crate::token::Verified;
+use crate::{keys::MintKeyName, token::Verified};
 
 /// The id of no block at all.
 const NO_BLOCK: RevocationId = RevocationId::from_bytes([0; 64]);
@@ -80,6 +80,12 @@ impl Permit {
         let ids = self.verified.plan.chain().revocation_ids();
         // INVARIANT of chains: there is an id for each block, and an authority block.
         *ids.last().unwrap_or(&NO_BLOCK)
+    }
+
+    /// The mint key whose signature was verified.
+    #[must_use]
+    pub fn key(&self) -> MintKeyName {
+        self.verified.key_name()
     }
 
     fn authority(&self) -> &Authority {

@@ -8,7 +8,11 @@ use bailiwick_datalog::{
 };
 use biscuit_auth::Biscuit;
 
-use crate::{denied::Denied, keys::KeySet, signed::PublicKeyHex};
+use crate::{
+    denied::Denied,
+    keys::{KeySet, MintKeyName},
+    signed::PublicKeyHex,
+};
 
 /// A token as a stranger presented it. Says "well formed", no more: nothing in it may be believed
 /// before [`crate::Verifier::verify`].
@@ -137,9 +141,19 @@ impl Verified {
         }
     }
 
-    /// True while the token's root key id stands for the key that verified it.
+    /// True while the token's root key id stands for the key that verified it, and the token's life
+    /// lies in that key's window.
     pub(crate) fn is_by_a_key_of(&self, keys: &KeySet) -> bool {
-        keys.get(self.plan.chain().root_key_id()) == Some(&self.key)
+        let chain = self.plan.chain();
+        let authority = chain.authority();
+        let (issued_at, expires_at) = (authority.issued_at, authority.expires_at);
+        keys.accepts(chain.root_key_id(), &self.key, issued_at, expires_at)
+    }
+
+    /// The key that verified it. The id is the one under which that key was found: there is no
+    /// other way from a token to a key.
+    pub(crate) fn key_name(&self) -> MintKeyName {
+        MintKeyName::new(self.plan.chain().root_key_id(), self.key)
     }
 
     /// About how many bytes of memory it takes; not less than it does.
@@ -164,6 +178,12 @@ impl VerifiedToken {
     #[must_use]
     pub fn chain(&self) -> &Chain {
         self.verified.plan.chain()
+    }
+
+    /// The mint key whose signature was verified, for the record.
+    #[must_use]
+    pub fn key(&self) -> MintKeyName {
+        self.verified.key_name()
     }
 
     /// The session's id.

@@ -285,6 +285,8 @@ impl From<KeySetDocument> for KeySetText {
 
 #[cfg(test)]
 mod tests {
+    use bailiwick_datalog::Timestamp;
+
     use super::*;
     use crate::keys::KeyState;
 
@@ -297,11 +299,7 @@ mod tests {
     }
 
     fn mint(id: u32, seed: u8) -> MintKey {
-        MintKey {
-            id,
-            public: public(seed),
-            state: KeyState::Active,
-        }
+        MintKey::active(id, public(seed))
     }
 
     const ANCHOR: u8 = 100;
@@ -450,10 +448,10 @@ mod tests {
                 .map(|n| {
                     let mut seed = [0; 32];
                     seed[..4].copy_from_slice(&n.to_le_bytes());
+                    let public = PublicKeyHex::from(&SigningKey::from_bytes(&seed));
                     MintKey {
-                        id: n,
-                        public: PublicKeyHex::from(&SigningKey::from_bytes(&seed)),
                         state: KeyState::Retired,
+                        ..MintKey::active(n, public)
                     }
                 })
                 .collect()
@@ -484,6 +482,43 @@ mod tests {
             anchor().accept(&signed_text(&expected), None),
             Ok(document(3))
         );
+    }
+
+    #[test]
+    fn windows_of_keys_travel_in_the_document_and_may_be_left_out() {
+        let plain = serde_json::to_string(&document(3)).unwrap();
+        let windowed = |window: &str| {
+            plain.replace(
+                "\"state\":\"active\"",
+                &format!("\"state\":\"active\",{window}"),
+            )
+        };
+        let (first, end) = ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+        let text = windowed(&format!(r#""not_before":"{first}","not_after":"{end}""#));
+        let accepted = anchor().accept(&signed_text(&text), None).unwrap();
+        let key = accepted.key_set().iter().next().copied().unwrap();
+        assert_eq!(
+            (key.not_before, key.not_after),
+            (
+                Some(Timestamp::parse_rfc3339(first).unwrap()),
+                Some(Timestamp::parse_rfc3339(end).unwrap())
+            )
+        );
+        assert_eq!(serde_json::to_string(&accepted).unwrap(), text);
+        assert_ne!(accepted, document(3));
+        for bad in [
+            format!(r#""not_before":"{end}","not_after":"{first}""#),
+            format!(r#""not_before":"{first}","not_after":"{first}""#),
+            r#""not_after":1800000000"#.to_owned(),
+            r#""not_after":"tomorrow""#.to_owned(),
+            r#""not_later":"2027-01-01T00:00:00Z""#.to_owned(),
+        ] {
+            assert_eq!(
+                anchor().accept(&signed_text(&windowed(&bad)), None),
+                Err(TrustError::Malformed),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -266,6 +266,9 @@ impl Verifier {
         let id = chain.root_key_id();
         let root = *keys.get(id).ok_or(Denied::UnknownKey { id: Some(id) })?;
         let mut established = Established::whole(&chain, root)?;
+        if !established.verified.is_by_a_key_of(keys) {
+            return Err(Denied::UnknownKey { id: Some(id) });
+        }
         if self.evaluation == Evaluation::Reference {
             established.verified.biscuit = Some(read_for_the_engine(bytes, &root)?);
         }

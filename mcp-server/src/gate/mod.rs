@@ -23,6 +23,7 @@ use axum::{
 use bailiwick_datalog::{Chain, strict_json, token_text};
 use bailiwick_verifier::{
     Clock, Denied, Disposition, Now, UnverifiedToken, VerifiedToken, Verifier, holder::HolderProof,
+    keys::MintKeyName,
 };
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -119,7 +120,8 @@ impl Gate {
                 match self.decide(&caller, proof.as_ref(), tool, arguments, now) {
                     Ok(decided) => Some(CallSlot::new(decided)),
                     Err(denied) => {
-                        self.record_refusal(caller.chain(), &denied, now).await;
+                        let (chain, key) = (caller.chain(), Some(caller.key()));
+                        self.record_refusal(chain, key, &denied, now).await;
                         return Err(Refusal::Denied(denied));
                     }
                 }
@@ -152,7 +154,7 @@ impl Gate {
         if proves_origin(&denied)
             && let Some(chain) = stated_chain(header)
         {
-            self.record_refusal(&chain, &denied, now).await;
+            self.record_refusal(&chain, None, &denied, now).await;
         }
         Err(Refusal::Denied(denied))
     }
@@ -211,10 +213,16 @@ impl Gate {
 
     /// Puts the refusal of a token that the issuer minted on the record. It is refused in any
     /// case: there is no effect that could be held back.
-    async fn record_refusal(&self, chain: &Chain, denied: &Denied, now: Now) {
+    async fn record_refusal(
+        &self,
+        chain: &Chain,
+        key: Option<MintKeyName>,
+        denied: &Denied,
+        now: Now,
+    ) {
         let recorded = self
             .recorder
-            .token_refused(chain, denied.code(), now.utc)
+            .token_refused(chain, key, denied.code(), now.utc)
             .await;
         if recorded.is_err() {
             tracing::error!(code = denied.code(), "a refusal could not be recorded");

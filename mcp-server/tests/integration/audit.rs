@@ -4,7 +4,7 @@ use bailiwick_datalog::Access;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{GATEWAY_TOKEN, TestGateway, TokenSpec, grant, request};
+use crate::harness::{GATEWAY_TOKEN, StandIn, TestGateway, TokenSpec, grant, request};
 
 #[tokio::test]
 async fn each_decision_and_outcome_is_on_a_whole_record() {
@@ -91,6 +91,12 @@ async fn arguments_and_tokens_are_not_on_the_record() {
         .await
         .tool_text();
     let line = &gateway.audit()[0];
+    // The key that verified the token is: by its id and its beginning.
+    let public = StandIn::mint_key().public().to_bytes_hex();
+    assert_eq!(
+        line["fields"]["key"],
+        json!({"id": 1, "public": format!("ed25519/{}", &public[..16])})
+    );
     assert_eq!(line["fields"]["session"], "ses-1");
     assert_eq!(line["fields"]["agent"], "report-writer");
     assert_eq!(line["fields"]["resources"], json!(["files/reports"]));
@@ -197,6 +203,7 @@ async fn a_refused_token_is_on_the_record_if_the_issuer_minted_it() {
     assert_eq!(record[0]["event"], "token_refused");
     assert_eq!(record[0]["fields"]["session"], "ses-1");
     assert_eq!(record[0]["fields"]["code"], "revoked");
+    assert_eq!(record[0]["fields"]["key"], Value::Null);
 }
 
 /// `/dev/full` takes no byte, like a full disk.

@@ -220,6 +220,9 @@ async fn a_token_bound_to_a_key_needs_a_proof_of_this_very_call() {
 
     let bare = send(vec![]).await;
     assert_eq!(bare.code(), (401, "holder_proof_missing".to_owned()));
+    let refused = &gateway.audit()[0];
+    assert_eq!(refused["event"], "token_refused");
+    assert_eq!(refused["fields"]["key"]["id"], 1);
     let challenge = bare.headers[header::WWW_AUTHENTICATE].to_str().unwrap();
     assert!(
         challenge.starts_with("DPoP algs=\"EdDSA\", "),

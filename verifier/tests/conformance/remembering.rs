@@ -1,7 +1,10 @@
 //! What a verifier remembers never changes a decision: whatever can change between two calls is
 //! looked at on each, and only the very bytes that were verified are taken as verified.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex, OnceLock, Weak},
+    time::Duration,
+};
 
 use bailiwick_datalog::{Authority, Caveat, LaterBlock, RevocationId, Timestamp};
 use bailiwick_verifier::{
@@ -17,8 +20,8 @@ use biscuit_auth::{
 use prost::Message;
 
 use crate::support::{
-    Forge, NOW, ROOT_KEY_ID, append, append_text, at, authority, call, code, key_set, mint,
-    signing_key, verifier, verifier_with,
+    EXPIRES_AT, Forge, NOW, ROOT_KEY_ID, append, append_text, at, authority, call, code, key_set,
+    mint, signing_key, verifier, verifier_with,
 };
 
 fn read(bytes: &[u8]) -> UnverifiedToken {
@@ -194,6 +197,10 @@ fn a_token_whose_key_is_removed_replaced_or_revoked_is_refused() {
         state: KeyState::Revoked,
         ..*key
     });
+    let closed = keys.iter().map(|key| MintKey {
+        not_after: Some(Timestamp::from_unix(EXPIRES_AT - 1)),
+        ..*key
+    });
     let sets = [
         (KeySet::default(), "unknown_key"),
         (
@@ -203,6 +210,10 @@ fn a_token_whose_key_is_removed_replaced_or_revoked_is_refused() {
         (
             KeySet::from_entries([(ROOT_KEY_ID, other)]).unwrap(),
             "bad_signature",
+        ),
+        (
+            KeySet::new(closed.collect::<Vec<_>>()).unwrap(),
+            "unknown_key",
         ),
     ];
     for (keys, expected) in sets {
@@ -216,6 +227,51 @@ fn a_token_whose_key_is_removed_replaced_or_revoked_is_refused() {
         assert_eq!(code(&again), "unknown_key");
         verifier.replace_keys(Arc::new(key_set()));
         assert_eq!(decide(&verifier, &bytes(&two), NOW), "allow");
+    }
+}
+
+/// Replaces the keys of a verifier in the middle of a decision: after the signatures were
+/// verified, before the token is remembered.
+struct Overtaking {
+    verifier: OnceLock<Weak<Verifier>>,
+    keys: Mutex<Option<KeySet>>,
+}
+
+impl RevocationView for Overtaking {
+    fn check(&self, _: &str, _: &[RevocationId], _: Duration) -> RevocationStatus {
+        if let Some(keys) = self.keys.lock().unwrap().take() {
+            let verifier = self.verifier.get().and_then(Weak::upgrade).unwrap();
+            verifier.replace_keys(Arc::new(keys));
+        }
+        RevocationStatus::Clear
+    }
+}
+
+#[test]
+fn keys_replaced_while_a_token_is_verified_leave_nothing_that_serves() {
+    let parent = mint(&authority());
+    let one = child(&parent, "one");
+    let other = PublicKeyHex::from(&signing_key(8));
+    for (keys, expected) in [
+        (KeySet::default(), "unknown_key"),
+        (
+            KeySet::from_entries([(ROOT_KEY_ID, other)]).unwrap(),
+            "bad_signature",
+        ),
+    ] {
+        let overtaking = Arc::new(Overtaking {
+            verifier: OnceLock::new(),
+            keys: Mutex::new(Some(keys)),
+        });
+        let verifier = Arc::new(verifier_with(key_set(), overtaking.clone()));
+        overtaking.verifier.set(Arc::downgrade(&verifier)).unwrap();
+        // The decision that was under way is made by the keys it began with.
+        let overtaken = verifier.authorize(&read(&bytes(&parent)), &call(), at(NOW));
+        assert_eq!(code(&overtaken), "allow");
+        assert!(overtaking.keys.lock().unwrap().is_none());
+        for token in [&parent, &one] {
+            assert_eq!(decide(&verifier, &bytes(token), NOW), expected);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 };
 use bailiwick_verifier::{
     TrustAnchor,
-    keys::{KeyState, MintKey},
+    keys::MintKey,
     revocation::Snapshot,
     signed::{PublicKeyHex, SignedDocument},
     trust::KeySetDocument,
@@ -93,11 +93,8 @@ impl StandIn {
 
     /// Publishes the key set, signed by `anchor`.
     pub(crate) fn publish_keys(&self, anchor: &SigningKey) {
-        let mint = MintKey {
-            id: MINT_KEY_ID,
-            public: PublicKeyHex::from(&SigningKey::from_bytes(&MINT)),
-            state: KeyState::Active,
-        };
+        let public = PublicKeyHex::from(&SigningKey::from_bytes(&MINT));
+        let mint = MintKey::active(MINT_KEY_ID, public);
         let revocation = PublicKeyHex::from(&SigningKey::from_bytes(&REVOCATION));
         let document =
             KeySetDocument::new(1, self.url.as_str(), vec![mint], vec![revocation]).unwrap();
