@@ -20,6 +20,7 @@
 mod clock;
 mod constant;
 mod contradictions;
+mod cursor;
 mod definitions;
 mod evaluation;
 mod explanation;
@@ -37,6 +38,7 @@ mod refused;
 mod regexes;
 mod steps;
 mod syntax;
+mod terms;
 mod types;
 mod value;
 mod variables;
@@ -54,7 +56,7 @@ use self::{
 pub use self::{
     explanation::{Explanation, RuleOutcome, RuleResult},
     load::{MAX_POLICY_BYTES, MAX_RULES},
-    problem::{PROBLEM_CODES, PolicyErrors, Problem, WARNING_CODES},
+    problem::{MAX_PROBLEMS, PROBLEM_CODES, PolicyErrors, Problem, WARNING_CODES},
     refused::{PolicyRefused, RuleRef},
     steps::{EvaluationError, MAX_STEPS, Steps},
     syntax::RuleKind,

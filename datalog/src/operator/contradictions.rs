@@ -8,7 +8,7 @@ use super::{
     expression::MAX_VARIABLES,
     problem::Problem,
     program::compile_constant,
-    steps::Steps,
+    steps::{Failure, Steps},
     syntax::{Binary, Expr, ExprKind, Predicate, Query, Span, Statement, Term, Unary},
     types::constant,
     value::Value,
@@ -17,6 +17,10 @@ use super::{
 use crate::name::Access;
 
 pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
+    let mut heads: BTreeMap<&str, Vec<&Predicate>> = BTreeMap::new();
+    for head in statements.iter().filter_map(head) {
+        heads.entry(&head.name).or_default().push(head);
+    }
     for query in statements.iter().flat_map(bodies) {
         let dead = query
             .expressions
@@ -28,7 +32,7 @@ pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
             Problem::new("contradiction", expression.span.clone(), message)
         }));
         let missing = query.predicates.iter();
-        let missing = missing.filter(|predicate| !can_exist(predicate, statements));
+        let missing = missing.filter(|predicate| !can_exist(predicate, &heads));
         problems.extend(missing.map(|predicate| {
             let message = format!("the policy defines no such `{}`", predicate.name);
             Problem::new("contradiction", predicate.span.clone(), message)
@@ -39,29 +43,34 @@ pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
     }
 }
 
-/// What a condition without variables always answers; an error counts as "never".
+/// Steps that loading takes to find out what one condition without variables answers.
+const MAX_CONSTANT_STEPS: u64 = 2_000;
+
+/// What a condition without variables always answers; an error counts as "never". `None` for
+/// conditions with variables, and for those that take too long.
 pub(super) fn always(expression: &Expr) -> Option<bool> {
     let code = compile_constant(expression)?;
     let mut slots = [const { None }; MAX_VARIABLES];
-    match code.evaluate(&mut slots, &mut Steps::default()) {
+    match code.evaluate(&mut slots, &mut Steps::of(MAX_CONSTANT_STEPS)) {
         Ok(Value::Bool(answer)) => Some(answer),
-        _ => Some(false),
+        Ok(_) | Err(Failure::Error(_)) => Some(false),
+        Err(Failure::Budget) => None,
     }
 }
 
 /// True when a fact of the token or the request, or when a definition fits.
-fn can_exist(predicate: &Predicate, statements: &[Statement]) -> bool {
-    let fits = |head: &Predicate| {
+fn can_exist(predicate: &Predicate, heads: &BTreeMap<&str, Vec<&Predicate>>) -> bool {
+    let fits = |head: &&Predicate| {
         let mut pairs = predicate.terms.iter().zip(&head.terms);
-        head.name == predicate.name
-            && pairs.all(
-                |(wanted, given)| match (wanted.constant(), given.constant()) {
-                    (Some(wanted), Some(given)) => wanted == given,
-                    _ => true,
-                },
-            )
+        pairs.all(
+            |(wanted, given)| match (wanted.constant(), given.constant()) {
+                (Some(wanted), Some(given)) => wanted == given,
+                _ => true,
+            },
+        )
     };
-    Known::of(&predicate.name).is_some() || statements.iter().filter_map(head).any(fits)
+    let own = heads.get(predicate.name.as_str());
+    Known::of(&predicate.name).is_some() || own.is_some_and(|heads| heads.iter().any(fits))
 }
 
 /// The first thing in a body that contradicts what stands before it.

@@ -58,13 +58,23 @@ impl Code {
         slots: &mut Slots<'a>,
         steps: &mut Steps,
     ) -> Evaluated<'a> {
-        steps.take(1)?;
         match self {
             Self::Constant(constant) => Ok(Value::of(constant)),
             Self::Slot(slot) => slots
                 .get(*slot)
                 .and_then(Clone::clone)
                 .ok_or(EvaluationError::WrongType.into()),
+            operation => {
+                steps.take(1)?;
+                operation.operate(slots, steps)
+            }
+        }
+    }
+
+    /// Evaluates anything but a leaf.
+    fn operate<'a>(&'a self, slots: &mut Slots<'a>, steps: &mut Steps) -> Evaluated<'a> {
+        match self {
+            Self::Constant(_) | Self::Slot(_) => self.evaluate(slots, steps),
             Self::Unary(operator, operand) => {
                 let operand = operand.evaluate(slots, steps)?;
                 unary(*operator, operand)
@@ -104,6 +114,7 @@ impl Code {
             } => {
                 let over = over.evaluate(slots, steps)?;
                 let mut each = |value: Value<'a>, steps: &mut Steps| {
+                    steps.take(1)?;
                     if let Some(slot) = slots.get_mut(*parameter) {
                         *slot = Some(value);
                     }

@@ -5,7 +5,7 @@ use super::{
     clock,
     constant::Constant,
     definitions::{Definitions, bodies, wrong_arity},
-    problem::{Problem, did_you_mean},
+    problem::{MAX_PROBLEMS, Problem, did_you_mean},
     syntax::{Predicate, Span, Statement, Term},
     types::{Kind, words},
     vocabulary::{Domain, Known},
@@ -27,6 +27,9 @@ pub(super) fn check(
         .flat_map(bodies)
         .flat_map(|query| &query.predicates);
     for predicate in predicates {
+        if problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         match Known::of(&predicate.name) {
             Some(known) => check_known(known, predicate, problems),
             None => match definitions.arity(&predicate.name) {

@@ -1,6 +1,6 @@
 //! How much a rule body may combine, and in which order facts are derived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     definitions::{Definitions, bodies},
@@ -27,10 +27,11 @@ pub(super) fn check(
         definitions,
         known: BTreeMap::new(),
     };
+    let rests = rests(statements);
     for statement in statements {
         if let StatementKind::Derivation { head, .. } = &statement.kind
             && Known::of(&head.name).is_none()
-            && rests_on_itself(statements, &head.name)
+            && rests_on_itself(&rests, &head.name)
         {
             let message = format!("`{}` is derived from itself", head.name);
             problems.push(Problem::new(
@@ -55,24 +56,44 @@ pub(super) fn check(
     }
 }
 
+/// For each derived fact, the derived facts that its rules read.
+type Rests<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+fn rests(statements: &[Statement]) -> Rests<'_> {
+    let mut rests = Rests::new();
+    let derivations = || {
+        statements
+            .iter()
+            .filter_map(|statement| match &statement.kind {
+                StatementKind::Derivation { head, body } => Some((head.name.as_str(), body)),
+                _ => None,
+            })
+    };
+    for (head, _) in derivations() {
+        rests.insert(head, BTreeSet::new());
+    }
+    for (head, body) in derivations() {
+        let read = body
+            .predicates
+            .iter()
+            .map(|predicate| predicate.name.as_str());
+        let read: Vec<&str> = read.filter(|name| rests.contains_key(name)).collect();
+        rests.entry(head).or_default().extend(read);
+    }
+    rests
+}
+
 /// True when a fact is derived, by way of whatever other facts, from facts of its own name.
-fn rests_on_itself(statements: &[Statement], name: &str) -> bool {
-    let mut reached: Vec<&str> = Vec::new();
+fn rests_on_itself(rests: &Rests<'_>, name: &str) -> bool {
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
     let mut next = vec![name];
-    while let Some(current) = next.pop() {
-        for statement in statements {
-            if let StatementKind::Derivation { head, body } = &statement.kind
-                && head.name == current
-            {
-                for predicate in &body.predicates {
-                    if predicate.name == name {
-                        return true;
-                    }
-                    if !reached.contains(&predicate.name.as_str()) {
-                        reached.push(&predicate.name);
-                        next.push(&predicate.name);
-                    }
-                }
+    while let Some(read) = next.pop().and_then(|current| rests.get(current)) {
+        for other in read {
+            if *other == name {
+                return true;
+            }
+            if reached.insert(other) {
+                next.push(other);
             }
         }
     }

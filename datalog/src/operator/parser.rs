@@ -3,50 +3,26 @@
 //! This parser exists for its places in the text: the library's own parser reads every statement
 //! too, and [`super::library`] refuses one that the two read differently.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
-    constant::{Constant, Key},
-    lexer::{Lexeme, MAX_NESTING, Token},
+    cursor::{Parsed, Parser},
+    lexer::{Lexeme, Token},
     problem::{Problem, did_you_mean},
-    syntax::{
-        Binary, Expr, ExprKind, Predicate, Query, RuleKind, Span, Statement, StatementKind, Term,
-        TermKind, Unary,
-    },
+    syntax::{Binary, Expr, ExprKind, Predicate, Query, RuleKind, Statement, StatementKind, Unary},
 };
 
-/// Most operations in one expression: bounds the recursion of everything that reads it.
-pub(super) const MAX_OPERATIONS: usize = 128;
-
-type Parsed<T> = Result<T, Problem>;
-
-/// Reads one statement; `end` is where its last token ends.
+/// Reads one statement.
 pub(super) fn statement(lexemes: &[Lexeme<'_>]) -> Parsed<Statement> {
     let span = match (lexemes.first(), lexemes.last()) {
         (Some(first), Some(last)) => first.span.start..last.span.end,
         _ => 0..0,
     };
-    let mut parser = Parser {
-        lexemes,
-        at: 0,
-        end: span.end,
-        depth: 0,
-        operations: 0,
-    };
+    let mut parser = Parser::new(lexemes, span.end);
     let kind = parser.statement()?;
     match parser.peek() {
         None => Ok(Statement { kind, span }),
         Some(Token::Name("trusting")) => Err(parser.unsupported("`trusting`")),
         Some(_) => Err(parser.expected("`,` or the end of the statement")),
     }
-}
-
-struct Parser<'a> {
-    lexemes: &'a [Lexeme<'a>],
-    at: usize,
-    end: usize,
-    depth: usize,
-    operations: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -89,7 +65,7 @@ impl<'a> Parser<'a> {
         let known = KINDS.into_iter().find(|kind| kind.words() == words);
         match known {
             Some(kind) => {
-                self.at = self.at.saturating_add(2);
+                self.skip(2);
                 Ok(Some(kind))
             }
             None => {
@@ -119,7 +95,7 @@ impl<'a> Parser<'a> {
                     predicates.push(self.predicate()?);
                 }
                 _ => {
-                    self.operations = 0;
+                    self.begin_expression();
                     expressions.push(self.expression()?);
                 }
             }
@@ -140,7 +116,7 @@ impl<'a> Parser<'a> {
             return Err(self.expected("the name of a fact"));
         };
         let name_span = self.span_from(start, 1);
-        self.at = self.at.saturating_add(1);
+        self.skip(1);
         self.expect("(")?;
         let mut terms = vec![self.term()?];
         while self.eat(",") {
@@ -235,7 +211,7 @@ impl<'a> Parser<'a> {
             return Err(self.unsupported("an external function"));
         }
         let (start, name_span) = (on.span.start, self.span_from(self.here(), 1));
-        self.at = self.at.saturating_add(1);
+        self.skip(1);
         let binary = METHODS.iter().find(|(method, _)| *method == name);
         match (name, binary) {
             ("length", _) => self.unary_method(Unary::Length, start, on),
@@ -270,7 +246,7 @@ impl<'a> Parser<'a> {
             return Err(self.expected("a parameter, as in `$x -> …`"));
         };
         let parameter_span = self.span_from(self.here(), 1);
-        self.at = self.at.saturating_add(1);
+        self.skip(1);
         self.expect("->")?;
         let body = self.deeper(start, Self::expression)?;
         self.expect(")")?;
@@ -304,131 +280,6 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn term(&mut self) -> Parsed<Term> {
-        let start = self.here();
-        if let Some(&Token::Variable(name)) = self.peek() {
-            let span = self.span_from(start, 1);
-            self.at = self.at.saturating_add(1);
-            return Ok(Term {
-                kind: TermKind::Variable(name.to_owned()),
-                span,
-                items: Vec::new(),
-            });
-        }
-        let mut items = Vec::new();
-        let constant = self.constant(&mut items)?;
-        Ok(Term {
-            kind: TermKind::Constant(constant),
-            span: start..self.behind(),
-            items,
-        })
-    }
-
-    /// A ground value; the places of the items of an array are added to `places`.
-    fn constant(&mut self, places: &mut Vec<Span>) -> Parsed<Constant> {
-        let start = self.here();
-        let constant = match self.peek() {
-            Some(Token::Text(text)) => Constant::Text(text.clone()),
-            Some(Token::Integer(integer)) => Constant::Integer(*integer),
-            Some(Token::Date(seconds)) => Constant::Date(*seconds),
-            Some(Token::Bytes(bytes)) => Constant::Bytes(bytes.clone()),
-            Some(Token::Name("true")) => Constant::Bool(true),
-            Some(Token::Name("false")) => Constant::Bool(false),
-            Some(Token::Name("null")) => Constant::Null,
-            Some(Token::Symbol("-")) => {
-                self.at = self.at.saturating_add(1);
-                let Some(Token::Integer(integer)) = self.peek() else {
-                    return Err(self.expected("a number"));
-                };
-                // The smallest integer is its own negation.
-                Constant::Integer(integer.wrapping_neg())
-            }
-            Some(Token::Symbol("[")) => {
-                self.at = self.at.saturating_add(1);
-                return self.deeper(start, |parser| parser.array(places));
-            }
-            Some(Token::Symbol("{")) => {
-                self.at = self.at.saturating_add(1);
-                return self.deeper(start, Self::set_or_map);
-            }
-            Some(Token::Variable(_)) => {
-                return Err(self.expected("a value; variables have no place inside a value"));
-            }
-            _ => return Err(self.expected("a value")),
-        };
-        self.at = self.at.saturating_add(1);
-        Ok(constant)
-    }
-
-    fn array(&mut self, places: &mut Vec<Span>) -> Parsed<Constant> {
-        let mut items = Vec::new();
-        if self.eat("]") {
-            return Ok(Constant::Array(items));
-        }
-        loop {
-            let start = self.here();
-            items.push(self.constant(&mut Vec::new())?);
-            places.push(start..self.behind());
-            if !self.eat(",") {
-                break;
-            }
-        }
-        self.expect("]")?;
-        Ok(Constant::Array(items))
-    }
-
-    fn set_or_map(&mut self) -> Parsed<Constant> {
-        if self.eat(",") {
-            self.expect("}")?;
-            return Ok(Constant::Set(BTreeSet::new()));
-        }
-        if self.eat("}") {
-            return Ok(Constant::Map(Vec::new()));
-        }
-        if let (Some(Token::Name(_)), Some(Token::Symbol("}"))) = (self.peek(), self.peek_at(1)) {
-            return Err(self.unsupported("a parameter"));
-        }
-        let start = self.here();
-        let first = self.constant(&mut Vec::new())?;
-        if self.peek() == Some(&Token::Symbol(":")) {
-            return self.map(first, start);
-        }
-        let mut items = BTreeSet::from([first]);
-        while self.eat(",") {
-            items.insert(self.constant(&mut Vec::new())?);
-        }
-        self.expect("}")?;
-        Ok(Constant::Set(items))
-    }
-
-    fn map(&mut self, first: Constant, start: usize) -> Parsed<Constant> {
-        let (mut key, mut start) = (first, start);
-        let mut members = BTreeMap::new();
-        loop {
-            let place = start..self.behind();
-            let key_of = match key {
-                Constant::Text(text) => Key::Text(text),
-                Constant::Integer(integer) => Key::Integer(integer),
-                _ => {
-                    let message = "maps are keyed with texts or integers";
-                    return Err(Problem::new("syntax_error", place, message));
-                }
-            };
-            self.expect(":")?;
-            let value = self.constant(&mut Vec::new())?;
-            if members.insert(key_of, value).is_some() {
-                return Err(Problem::new("syntax_error", place, "the key stands twice"));
-            }
-            if !self.eat(",") {
-                break;
-            }
-            start = self.here();
-            key = self.constant(&mut Vec::new())?;
-        }
-        self.expect("}")?;
-        Ok(Constant::Map(members.into_iter().collect()))
-    }
-
     fn left_associative(
         &mut self,
         operators: &[(&str, Binary)],
@@ -447,7 +298,7 @@ impl<'a> Parser<'a> {
             return None;
         };
         let (_, operator) = operators.iter().find(|(known, _)| known == symbol)?;
-        self.at = self.at.saturating_add(1);
+        self.skip(1);
         Some(*operator)
     }
 
@@ -466,90 +317,5 @@ impl<'a> Parser<'a> {
             kind: ExprKind::Unary(operator, Box::new(operand)),
             span: start..self.behind(),
         })
-    }
-
-    fn count(&mut self, start: usize) -> Parsed<()> {
-        self.operations = self.operations.saturating_add(1);
-        match self.operations > MAX_OPERATIONS {
-            true => Err(Problem::new(
-                "too_deep",
-                start..self.behind(),
-                format!("more than {MAX_OPERATIONS} operations in one expression"),
-            )),
-            false => Ok(()),
-        }
-    }
-
-    fn deeper<T>(
-        &mut self,
-        start: usize,
-        inside: impl FnOnce(&mut Self) -> Parsed<T>,
-    ) -> Parsed<T> {
-        self.depth = self.depth.saturating_add(1);
-        if self.depth > MAX_NESTING {
-            let message = format!("more than {MAX_NESTING} brackets and negations in one another");
-            return Err(Problem::new("too_deep", start..self.behind(), message));
-        }
-        let inside = inside(self)?;
-        self.depth = self.depth.saturating_sub(1);
-        Ok(inside)
-    }
-
-    fn peek(&self) -> Option<&'a Token<'a>> {
-        self.peek_at(0)
-    }
-
-    fn peek_at(&self, ahead: usize) -> Option<&'a Token<'a>> {
-        let at = self.at.checked_add(ahead)?;
-        self.lexemes.get(at).map(|lexeme| &lexeme.token)
-    }
-
-    fn eat(&mut self, symbol: &str) -> bool {
-        let there = matches!(self.peek(), Some(Token::Symbol(found)) if *found == symbol);
-        self.at = self.at.saturating_add(usize::from(there));
-        there
-    }
-
-    fn eat_name(&mut self, name: &str) -> bool {
-        let there = matches!(self.peek(), Some(Token::Name(found)) if *found == name);
-        self.at = self.at.saturating_add(usize::from(there));
-        there
-    }
-
-    fn expect(&mut self, symbol: &str) -> Parsed<()> {
-        match self.eat(symbol) {
-            true => Ok(()),
-            false => Err(self.expected(&format!("`{symbol}`"))),
-        }
-    }
-
-    /// Where the next token begins; behind the last one, the end of the statement.
-    fn here(&self) -> usize {
-        let next = self.lexemes.get(self.at);
-        next.map_or(self.end, |lexeme| lexeme.span.start)
-    }
-
-    /// Where the token before the next one ends.
-    fn behind(&self) -> usize {
-        let last = self.at.checked_sub(1).and_then(|at| self.lexemes.get(at));
-        last.map_or(0, |lexeme| lexeme.span.end)
-    }
-
-    /// The place of so many tokens from the next one, which begins at `start`.
-    fn span_from(&self, start: usize, tokens: usize) -> Span {
-        let last = self.at.saturating_add(tokens).saturating_sub(1);
-        let end = self.lexemes.get(last).map_or(self.end, |l| l.span.end);
-        start..end.max(start)
-    }
-
-    fn expected(&self, what: &str) -> Problem {
-        let span = self.span_from(self.here(), 1);
-        Problem::new("syntax_error", span, format!("expected {what}"))
-    }
-
-    fn unsupported(&self, what: &str) -> Problem {
-        let span = self.span_from(self.here(), 1);
-        let message = format!("{what} has no place in an operator policy");
-        Problem::new("unsupported", span, message)
     }
 }

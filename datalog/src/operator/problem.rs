@@ -140,7 +140,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a text is not a policy: every problem that was found, in the order of the text.
+/// Most problems that are reported of one text.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// Why a text is not a policy: every problem that was found, in the order of the text, but no more
+/// than [`MAX_PROBLEMS`].
 ///
 /// INVARIANT: at least one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -152,6 +156,7 @@ impl PolicyErrors {
     pub(super) fn of(mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
         problems.dedup();
+        problems.truncate(MAX_PROBLEMS);
         (!problems.is_empty()).then_some(Self(problems))
     }
 
@@ -179,9 +184,11 @@ pub(super) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    let most = word.chars().count().div_ceil(3);
+    let length = word.chars().count();
+    let most = length.div_ceil(3);
     known
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= most)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance > 0 && *distance <= most)
         .min()

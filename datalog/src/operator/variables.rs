@@ -2,6 +2,7 @@
 
 use super::{
     definitions::bodies,
+    expression::MAX_VARIABLES,
     problem::{Problem, did_you_mean},
     regexes,
     syntax::{Binary, Expr, ExprKind, Predicate, Query, Statement, StatementKind, Term},
@@ -29,9 +30,14 @@ pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
     );
     for statement in statements {
         for query in bodies(statement) {
-            check_expressions(query, problems);
+            match too_many(query) {
+                Some(problem) => problems.push(problem),
+                None => check_expressions(query, problems),
+            }
         }
-        if let StatementKind::Derivation { head, body } = &statement.kind {
+        if let StatementKind::Derivation { head, body } = &statement.kind
+            && too_many(body).is_none()
+        {
             let bound = bound(body);
             let unbound = head.terms.iter().filter(|term| match term.variable() {
                 Some(name) => !bound.contains(&name),
@@ -40,6 +46,34 @@ pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
             problems.extend(unbound.map(|term| self::unbound(term, &bound)));
         }
     }
+}
+
+/// Most conditions in one rule body.
+const MAX_CONDITIONS: usize = 64;
+
+/// Bounds on what one body may hold, before anything takes longer for it.
+fn too_many(query: &Query) -> Option<Problem> {
+    if let Some(first) = query.expressions.get(MAX_CONDITIONS) {
+        let message = format!("more than {MAX_CONDITIONS} conditions in one rule body");
+        return Some(Problem::new("too_many_rules", first.span.clone(), message));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for term in query
+        .predicates
+        .iter()
+        .flat_map(|predicate| &predicate.terms)
+    {
+        let Some(name) = term.variable().filter(|name| !names.contains(name)) else {
+            continue;
+        };
+        if names.len() >= MAX_VARIABLES {
+            let message = format!("more than {MAX_VARIABLES} variables in one rule body");
+            let span = term.span.clone();
+            return Some(Problem::new("too_many_variables", span, message));
+        }
+        names.push(name);
+    }
+    None
 }
 
 fn check_expressions(query: &Query, problems: &mut Vec<Problem>) {
@@ -115,6 +149,7 @@ fn patterns<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
     }
 }
 
+/// A variable without a value. `scope` holds no more than [`MAX_VARIABLES`] names and parameters.
 fn unbound(term: &Term, scope: &[&str]) -> Problem {
     let name = term.variable().unwrap_or_default();
     let message = format!("no fact gives `${}` a value", visible(name));

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_datalog::{
-    OperatorPolicy,
-    operator::{MAX_POLICY_BYTES, MAX_RULES, PROBLEM_CODES, WARNING_CODES},
+use bailiwick_datalog::operator::{
+    MAX_POLICY_BYTES, MAX_PROBLEMS, MAX_RULES, PROBLEM_CODES, WARNING_CODES,
 };
 
 use crate::scene::{load, problems};
@@ -614,6 +613,27 @@ fn sixty_four_regular_expressions_fit_and_one_more_does_not() {
 }
 
 #[test]
+fn sixty_four_conditions_fit_a_body_and_one_more_does_not() {
+    let body = |count: usize| {
+        let conditions: Vec<String> = (0..count).map(|n| format!("$d != {n}")).collect();
+        format!("deny if depth($d), {};", conditions.join(", "))
+    };
+    load(&body(64));
+    let found = problems(&body(65));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, "too_many_rules");
+    assert_eq!(body(65).get(found[0].span.clone()), Some("$d != 64"));
+}
+
+#[test]
+fn no_more_than_one_hundred_problems_are_reported() {
+    let unknown = |count: usize| "deny if x(1);".repeat(count);
+    assert_eq!(problems(&unknown(MAX_PROBLEMS - 1)).len(), MAX_PROBLEMS - 1);
+    assert_eq!(problems(&unknown(MAX_PROBLEMS)).len(), MAX_PROBLEMS);
+    assert_eq!(problems(&unknown(MAX_PROBLEMS + 1)).len(), MAX_PROBLEMS);
+}
+
+#[test]
 fn conditions_that_never_hold_are_refused() {
     check(&[
         (
@@ -998,47 +1018,4 @@ fn every_code_is_shown_by_a_test_of_this_file() {
     let shown = |code: &&str| tests.contains(&format!("\"{code}\""));
     let codes: BTreeSet<&str> = PROBLEM_CODES.iter().map(|(code, _)| *code).collect();
     assert_eq!(codes.iter().filter(|code| !shown(code)).count(), 0);
-}
-
-#[test]
-fn hostile_texts_are_refused_without_harm() {
-    let long = |part: &str| part.repeat(MAX_POLICY_BYTES / part.len());
-    for part in [
-        "(",
-        "[",
-        "{",
-        "!",
-        "\"",
-        "\\",
-        "$",
-        "/*",
-        "//",
-        ";",
-        "deny if ",
-        "deny if true;",
-        "1+",
-        "a(",
-        "a(1),",
-        "a(1);",
-        "deny if !",
-        "{\"a\":",
-        "[1,",
-        "$x.",
-        ".get(",
-        "||",
-        "-",
-        "hex:",
-        "2026-01-31T",
-        "\u{200b}",
-        "ü",
-        "deny if a(1) or ",
-        "check if {1}.any($x -> ",
-        "\0",
-        "a($x) <- a($x);",
-        "$a.matches(\"",
-    ] {
-        assert!(OperatorPolicy::load(&long(part)).is_err(), "{part}");
-        // Whatever this means, it is read to its end.
-        let _ = OperatorPolicy::load(&format!("deny if {}", part.repeat(1_000)));
-    }
 }

@@ -11,6 +11,7 @@
 mod deciding;
 mod differential;
 mod document;
+mod hostile;
 mod loading;
 mod policies;
 mod scene;
