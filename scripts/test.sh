@@ -135,7 +135,12 @@ stage_setup() {
 
 stage_fmt() { cargo fmt --all --check; }
 
-stage_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+# The verifier is checked once more as those see it who embed it alone: without
+# the features that the servers switch on.
+stage_clippy() {
+  cargo clippy --workspace --all-targets --locked -- -D warnings
+  cargo check -p bailiwick-verifier --lib --no-default-features --locked
+}
 
 stage_docs() { cargo doc --workspace --no-deps --document-private-items --locked; }
 
