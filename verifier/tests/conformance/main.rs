@@ -15,6 +15,7 @@ mod chain;
 mod grants;
 mod holder;
 mod later_blocks;
+mod laws;
 mod limits;
 mod narrowing;
 mod operator_policy;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Inside the few seconds among which the generated expiries lie.
-const TIME: u64 = 1_502;
+pub(crate) const TIME: u64 = 1_502;
 
 fn tool() -> impl Strategy<Value = ToolName> {
     prop::sample::select(vec!["a", "ab", "files"]).prop_map(|name| ToolName::parse(name).unwrap())
@@ -53,7 +53,7 @@ fn all_grants() -> Vec<Grant> {
     grants
 }
 
-fn session() -> impl Strategy<Value = Authority> {
+pub(crate) fn session() -> impl Strategy<Value = Authority> {
     let limit =
         (tool(), strategy::argument_caveat()).prop_map(|(tool, caveat)| ToolLimit { tool, caveat });
     (
@@ -73,7 +73,7 @@ fn session() -> impl Strategy<Value = Authority> {
 
 /// A block as our own builder writes it, or as text in any library's hands, hostile ones included.
 #[derive(Clone, Debug)]
-enum Block {
+pub(crate) enum Block {
     Typed(Vec<Caveat>),
     Text(String),
 }
@@ -95,14 +95,14 @@ const HOSTILE: [&str; 14] = [
     "delegate(\"a\");",
 ];
 
-fn block() -> impl Strategy<Value = Block> {
+pub(crate) fn block() -> impl Strategy<Value = Block> {
     let typed = prop::collection::vec(strategy::caveat(), 0..3).prop_map(Block::Typed);
     let text = prop::collection::vec(prop::sample::select(HOSTILE.to_vec()), 1..4)
         .prop_map(|statements| Block::Text(statements.concat()));
     prop_oneof![5 => typed, 1 => text]
 }
 
-fn appended(token: &Biscuit, block: &Block) -> Biscuit {
+pub(crate) fn appended(token: &Biscuit, block: &Block) -> Biscuit {
     match block {
         Block::Typed(caveats) => append(
             token,
@@ -122,7 +122,7 @@ fn allowed(verifier: &Verifier, token: &Biscuit, call: &Call) -> bool {
 }
 
 /// The same cases in every run, so that what they cover is known.
-fn runner(cases: u32) -> TestRunner {
+pub(crate) fn runner(cases: u32) -> TestRunner {
     let config = Config {
         cases,
         failure_persistence: None,
