@@ -355,6 +355,7 @@ impl Verifier {
             })?;
         let demand = ProofDemand {
             holder,
+            session: token.session(),
             token_text: &token.text,
             call_digest: &call_digest,
         };
@@ -370,6 +371,11 @@ impl Verifier {
                     what: "proofs remembered".to_owned(),
                     count: capacity.saturating_add(1),
                     limit: capacity,
+                },
+                HolderError::ShareUsedUp { share } => Denied::LimitExceeded {
+                    what: "proofs remembered of one holder or session".to_owned(),
+                    count: share.saturating_add(1),
+                    limit: share,
                 },
             })
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const SESSION: &str = "s-1";
 const TOKEN: &str = "En0KEwoEbm9uZRgDIgkKBwgKEgMYgAg=";
 const URL: &str = "http://127.0.0.1:8401/mcp";
 const NOW: u64 = 1_769_860_800;
@@ -63,6 +64,7 @@ fn verify_at(proof: &HolderProof, utc: u64) -> Result<(), HolderError> {
         Some(proof),
         &ProofDemand {
             holder: &holder().thumbprint(),
+            session: SESSION,
             token_text: TOKEN,
             call_digest: &digest(),
         },
@@ -106,6 +108,7 @@ fn the_proof_of_the_holder_passes() {
 fn a_call_without_a_proof_is_refused() {
     let demand = ProofDemand {
         holder: &holder().thumbprint(),
+        session: SESSION,
         token_text: TOKEN,
         call_digest: &digest(),
     };
@@ -384,6 +387,7 @@ fn the_proof_covers_the_token_text_as_presented() {
         Some(&proof),
         &ProofDemand {
             holder: &holder().thumbprint(),
+            session: SESSION,
             token_text: TOKEN.trim_end_matches('='),
             call_digest: &digest(),
         },
@@ -426,6 +430,7 @@ fn the_proof_covers_tool_and_arguments_whatever_their_order() {
             Some(&proof),
             &ProofDemand {
                 holder: &holder().thumbprint(),
+                session: SESSION,
                 token_text: TOKEN,
                 call_digest: &call_digest(tool, &arguments),
             },
@@ -482,6 +487,7 @@ fn a_proof_is_good_once() {
     let holder = holder().thumbprint();
     let demand = ProofDemand {
         holder: &holder,
+        session: SESSION,
         token_text: TOKEN,
         call_digest: &digest(),
     };
@@ -505,6 +511,7 @@ fn a_proof_that_is_refused_is_not_used_up() {
     let holder = holder().thumbprint();
     let demand = ProofDemand {
         holder: &holder,
+        session: SESSION,
         token_text: TOKEN,
         call_digest: &digest(),
     };
@@ -523,10 +530,11 @@ fn a_proof_that_is_refused_is_not_used_up() {
 
 #[test]
 fn a_full_memory_refuses_until_proofs_grow_old() {
-    let verifier = ProofVerifier::new(1);
+    let verifier = ProofVerifier::with_share(1, 2);
     let holder = holder().thumbprint();
     let demand = ProofDemand {
         holder: &holder,
+        session: SESSION,
         token_text: TOKEN,
         call_digest: &digest(),
     };
@@ -541,6 +549,31 @@ fn a_full_memory_refuses_until_proofs_grow_old() {
         Err(HolderError::TooManyProofs { capacity: 1 })
     );
     assert_eq!(verify(&numbered("2", NOW + 60), NOW + 61), Ok(()));
+}
+
+#[test]
+fn a_holder_has_a_sixteenth_of_the_memory_unless_told_otherwise() {
+    let holder = holder().thumbprint();
+    let demand = ProofDemand {
+        holder: &holder,
+        session: SESSION,
+        token_text: TOKEN,
+        call_digest: &digest(),
+    };
+    for (verifier, share) in [
+        (ProofVerifier::new(32), 2),
+        (ProofVerifier::new(1), 1),
+        (ProofVerifier::with_share(32, 3), 3),
+    ] {
+        let used = |id: usize| {
+            let proof = signed(&header(), &with(claims(), "jti", json!(id.to_string())));
+            verifier.verify(Some(&proof), &demand, now(NOW))
+        };
+        for id in 0..share {
+            assert_eq!(used(id), Ok(()), "{id} of {share}");
+        }
+        assert_eq!(used(share), Err(HolderError::ShareUsedUp { share }));
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Tokens bound to a key: rules 16 and 24.
 
+use std::sync::Arc;
+
 use bailiwick_datalog::{Authority, LaterBlock, canonical_call_digest};
 use bailiwick_verifier::{
     Denied, Permit, UnverifiedToken, Verifier,
-    holder::{HolderKey, HolderProof, ProofRequest},
+    holder::{HolderKey, HolderProof, ProofRequest, ProofVerifier},
 };
 use biscuit_auth::{Biscuit, builder::BlockBuilder};
 use serde_json::{Map, Value, json};
@@ -84,6 +86,40 @@ fn a_proof_serves_one_call() {
         "holder_proof_replayed"
     );
     assert_eq!(code(&present(&verifier, &token, Some(&second))), "allow");
+}
+
+#[test]
+fn a_holder_who_uses_its_share_up_is_refused_and_others_are_served() {
+    let verifier = verifier().sharing_proofs(Arc::new(ProofVerifier::with_share(100, 2)));
+    let tokens = [(HOLDER, "s-1"), (HOLDER + 1, "s-2")].map(|(seed, session)| {
+        let token = mint(&Authority {
+            session: session.parse().unwrap(),
+            holder: Some(holder(seed).thumbprint()),
+            ..authority()
+        });
+        (seed, token)
+    });
+    for (seed, token) in &tokens {
+        for (id, expected) in [("1", "allow"), ("2", "allow"), ("3", "limit_exceeded")] {
+            let proof = proof(&holder(*seed), token, &arguments(), id);
+            assert_eq!(code(&present(&verifier, token, Some(&proof))), expected);
+        }
+    }
+}
+
+#[test]
+fn a_session_has_one_share_however_many_keys_it_is_bound_to() {
+    let verifier = verifier().sharing_proofs(Arc::new(ProofVerifier::with_share(100, 2)));
+    let bearer = mint(&authority());
+    for (seed, expected) in [(60, "allow"), (61, "allow"), (62, "limit_exceeded")] {
+        let block = LaterBlock {
+            holder: Some(holder(seed).thumbprint()),
+            ..LaterBlock::default()
+        };
+        let token = append(&bearer, &block);
+        let proof = proof(&holder(seed), &token, &arguments(), "1");
+        assert_eq!(code(&present(&verifier, &token, Some(&proof))), expected);
+    }
 }
 
 #[test]
