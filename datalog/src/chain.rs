@@ -102,9 +102,14 @@ impl Chain {
         &self.authority
     }
 
-    /// True when both chains come from one reading of one authority block.
-    pub(crate) fn shares_authority_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.authority, &other.authority)
+    /// The blocks after those of another chain, if that one's blocks, each from the same reading,
+    /// are the first of this one.
+    pub(crate) fn blocks_beyond(&self, other: &Self) -> Option<&[Arc<ChainBlock>]> {
+        let (common, beyond) = self.blocks.split_at_checked(other.blocks.len())?;
+        let mut pairs = common.iter().zip(&other.blocks);
+        let same = Arc::ptr_eq(&self.authority, &other.authority)
+            && pairs.all(|(block, other)| Arc::ptr_eq(block, other));
+        same.then_some(beyond)
     }
 
     /// The later blocks, in order.

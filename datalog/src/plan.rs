@@ -42,6 +42,8 @@ pub struct Plan {
     depth_passed: Option<(i64, usize)>,
     costs: Costs,
     grants: Arc<GrantIndex>,
+    /// Memory that the chain takes.
+    chain_weight: usize,
 }
 
 /// A call at one moment, for one verifier.
@@ -60,25 +62,30 @@ impl Plan {
     #[must_use]
     pub fn compile(chain: Chain) -> Self {
         let grants = Arc::new(GrantIndex::of(chain.authority()));
-        Self::over(chain, grants)
+        let weight = weight::chain(&chain);
+        Self::over(chain, grants, weight)
     }
 
     /// Compiles a chain that descends from this plan's, sharing the index of grants if it does.
     #[must_use]
     pub fn compile_descendant(&self, chain: Chain) -> Self {
-        match chain.shares_authority_with(&self.chain) {
-            true => Self::over(chain, Arc::clone(&self.grants)),
-            false => Self::compile(chain),
+        match chain.blocks_beyond(&self.chain) {
+            Some(blocks) => {
+                let weight = self.chain_weight.saturating_add(weight::blocks(blocks));
+                Self::over(chain, Arc::clone(&self.grants), weight)
+            }
+            None => Self::compile(chain),
         }
     }
 
-    fn over(chain: Chain, grants: Arc<GrantIndex>) -> Self {
+    fn over(chain: Chain, grants: Arc<GrantIndex>, chain_weight: usize) -> Self {
         Self {
             end: earliest_end(&chain),
             other_audience: other_audience(&chain),
             depth_passed: depth_passed(&chain),
             costs: Costs::of(&chain),
             grants,
+            chain_weight,
             chain,
         }
     }
@@ -92,7 +99,7 @@ impl Plan {
     /// About how many bytes of memory the plan takes; not less than it does.
     #[must_use]
     pub fn weight(&self) -> usize {
-        weight::chain(&self.chain).saturating_add(self.costs.weight())
+        self.chain_weight.saturating_add(self.costs.weight())
     }
 
     /// The earliest end that any block sets: the first moment that is refused.

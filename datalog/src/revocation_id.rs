@@ -22,7 +22,12 @@ pub const REVOCATION_PREFIX_BYTES: usize = 16;
 /// Revoking the id of a block refuses every token that contains this block, hence everything
 /// attenuated from it. The one text form is 128 hex digits, written in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RevocationId([u8; REVOCATION_ID_BYTES]);
+pub struct RevocationId {
+    bytes: [u8; REVOCATION_ID_BYTES],
+    /// INVARIANT: the head of the SHA-256 of the bytes. Lists are searched for it on every call,
+    /// so it is computed once.
+    prefix: [u8; REVOCATION_PREFIX_BYTES],
+}
 
 /// Why a value is not a [`RevocationId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,28 +47,28 @@ pub enum RevocationIdError {
 impl RevocationId {
     /// The id made of these signature bytes.
     #[must_use]
-    pub const fn from_bytes(bytes: [u8; REVOCATION_ID_BYTES]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; REVOCATION_ID_BYTES]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let [prefix @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest;
+        Self { bytes, prefix }
     }
 
     /// The signature bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; REVOCATION_ID_BYTES] {
-        &self.0
+        &self.bytes
     }
 
     /// The first 16 bytes of the SHA-256 of the id: the form that published lists carry.
     #[must_use]
-    pub fn prefix(&self) -> [u8; REVOCATION_PREFIX_BYTES] {
-        let digest: [u8; 32] = Sha256::digest(self.0).into();
-        let [prefix @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest;
-        prefix
+    pub const fn prefix(&self) -> [u8; REVOCATION_PREFIX_BYTES] {
+        self.prefix
     }
 
     /// The id as 128 lower-case hex digits.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        hex::encode(self.bytes)
     }
 }
 
@@ -85,7 +90,7 @@ impl FromStr for RevocationId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; REVOCATION_ID_BYTES];
         hex::decode_to_slice(text, &mut bytes).map_err(|_| RevocationIdError::NotHex)?;
-        Ok(Self(bytes))
+        Ok(Self::from_bytes(bytes))
     }
 }
 
@@ -95,7 +100,7 @@ impl TryFrom<&[u8]> for RevocationId {
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
         bytes
             .try_into()
-            .map(Self)
+            .map(Self::from_bytes)
             .map_err(|_| RevocationIdError::Length {
                 actual: bytes.len(),
             })
@@ -119,20 +124,22 @@ impl<'de> Deserialize<'de> for RevocationId {
 mod tests {
     use super::*;
 
-    const ID: RevocationId = RevocationId::from_bytes([7; 64]);
+    fn id() -> RevocationId {
+        RevocationId::from_bytes([7; 64])
+    }
 
     #[test]
     fn prefix_is_the_head_of_the_sha256() {
         let digest = Sha256::digest([7; 64]);
-        assert_eq!(ID.prefix().as_slice(), &digest[..16]);
-        assert_ne!(ID.prefix(), RevocationId::from_bytes([8; 64]).prefix());
+        assert_eq!(id().prefix().as_slice(), &digest[..16]);
+        assert_ne!(id().prefix(), RevocationId::from_bytes([8; 64]).prefix());
     }
 
     #[test]
     fn text_form_is_128_hex_digits_of_either_case() {
-        let text = ID.to_string();
+        let text = id().to_string();
         assert_eq!(text, "07".repeat(64));
-        assert_eq!(text.parse(), Ok(ID));
+        assert_eq!(text.parse(), Ok(id()));
         let mixed = RevocationId::from_bytes([0xab; 64]);
         assert_eq!("AB".repeat(64).parse(), Ok(mixed));
         assert_eq!(mixed.to_string(), "ab".repeat(64));
@@ -166,7 +173,7 @@ mod tests {
 
     #[test]
     fn bytes_must_be_64() {
-        assert_eq!(RevocationId::try_from([7; 64].as_slice()), Ok(ID));
+        assert_eq!(RevocationId::try_from([7; 64].as_slice()), Ok(id()));
         for actual in [0, 63, 65] {
             assert_eq!(
                 RevocationId::try_from(vec![7; actual].as_slice()),
@@ -177,8 +184,8 @@ mod tests {
 
     #[test]
     fn json_form_is_the_text_form() {
-        let json = serde_json::to_string(&ID).unwrap();
-        assert_eq!(json, format!("\"{ID}\""));
-        assert_eq!(serde_json::from_str::<RevocationId>(&json).unwrap(), ID);
+        let json = serde_json::to_string(&id()).unwrap();
+        assert_eq!(json, format!("\"{}\"", id()));
+        assert_eq!(serde_json::from_str::<RevocationId>(&json).unwrap(), id());
     }
 }

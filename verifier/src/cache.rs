@@ -1,7 +1,9 @@
 //! Bounded memory of what was verified, so that it is verified once.
 //!
-//! A key is found by its hash under a secret of the process and then compared byte for byte: a
-//! value is only ever answered for the very bytes it was kept under. What can change (time,
+//! A key is found by the hash of its last bytes under a secret of the process and then compared
+//! byte for byte: a value is only ever answered for the very bytes it was kept under. The end of a
+//! token is a secret or a signature, so that two tokens which share it come from one hand, and
+//! displace each other only. What can change (time,
 //! revocation, the key set, a holder's proof) is no business of a cache; whoever reads one checks
 //! it afterwards. Whatever goes wrong here (a collision, a full cache, a panic elsewhere) costs
 //! work, never an answer.
@@ -18,6 +20,8 @@ use bailiwick_datalog::Timestamp;
 const SHARDS: usize = 16;
 /// What a value costs beside its own weight: its places in map and queue.
 const SLOT_BYTES: usize = 128;
+/// How much of a key is hashed: the text of a next secret or a signature lies within it.
+const HASHED_BYTES: usize = 96;
 
 /// A value that a cache may keep. Clones share what they hold.
 pub(crate) trait Remembered: Clone {
@@ -71,7 +75,7 @@ impl<V: Remembered> Cache<V> {
 
     /// The value kept under exactly these bytes, if it has not ended.
     pub(crate) fn get(&self, key: &[u8], now: Timestamp) -> Option<V> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let mut shard = self.shard(hash)?;
         let slot = shard.slots.get_mut(&hash)?;
         if slot.value.key() != key {
@@ -91,7 +95,7 @@ impl<V: Remembered> Cache<V> {
         if cost > self.shard_bytes || now >= value.ends() {
             return;
         }
-        let hash = self.hasher.hash_one(value.key());
+        let hash = self.hash(value.key());
         if let Some(mut shard) = self.shard(hash) {
             shard.remove(hash);
             shard.make_room(self.shard_bytes.saturating_sub(cost), now);
@@ -104,6 +108,11 @@ impl<V: Remembered> Cache<V> {
         for shard in &self.shards {
             *lock(shard) = Shard::default();
         }
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher
+            .hash_one(key.last_chunk::<HASHED_BYTES>().map_or(key, |end| end))
     }
 
     fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard<V>>> {
@@ -295,12 +304,31 @@ mod tests {
     fn a_colliding_hash_never_answers_another_value() {
         let cache = room_for(2);
         let (one, other) = (thing(1), thing(2));
-        let hash = cache.hasher.hash_one(other.key());
+        let hash = cache.hash(other.key());
         lock(&cache.shards[0]).add(hash, one, COST);
         assert!(cache.get(other.key(), NOW).is_none());
         cache.insert(other, NOW);
         assert!(has(&cache, 2));
         assert_eq!(bytes(&cache), COST);
+    }
+
+    #[test]
+    fn keys_that_differ_before_the_hashed_end_take_one_place() {
+        let cache = room_for(3);
+        let of = |first: u8, length: usize| Thing {
+            key: Arc::from([&[first][..], &vec![7; length]].concat()),
+            ends: 200,
+        };
+        let get = |thing: &Thing| cache.get(&thing.key, NOW).is_some();
+        let (one, other) = (of(1, HASHED_BYTES), of(2, HASHED_BYTES));
+        cache.insert(one.clone(), NOW);
+        assert!(get(&one) && !get(&other));
+        cache.insert(other.clone(), NOW);
+        assert!(!get(&one) && get(&other));
+        let (one, other) = (of(1, HASHED_BYTES - 1), of(2, HASHED_BYTES - 1));
+        cache.insert(one.clone(), NOW);
+        cache.insert(other.clone(), NOW);
+        assert!(get(&one) && get(&other));
     }
 
     #[test]

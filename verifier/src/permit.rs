@@ -6,9 +6,6 @@ use bailiwick_datalog::{Authority, Call, RevocationId, Timestamp, plan::GrantIds
 
 use crate::{keys::MintKeyName, token::Verified};
 
-/// The id of no block at all.
-const NO_BLOCK: RevocationId = RevocationId::from_bytes([0; 64]);
-
 /// Proof that one call was authorized at one moment. Only [`crate::Verifier`] makes one; whatever
 /// has an effect takes it, and executes the very call it holds.
 #[derive(Clone)]
@@ -57,9 +54,8 @@ impl Permit {
     }
 
     /// Sub-agents the token passed through, in order, as it names them.
-    #[must_use]
-    pub fn delegates(&self) -> &[String] {
-        &self.verified.delegates
+    pub fn delegates(&self) -> impl Iterator<Item = &str> {
+        self.verified.plan.chain().delegates()
     }
 
     /// For each resource of the call, the grant that covers it.
@@ -79,7 +75,9 @@ impl Permit {
     pub fn token_id(&self) -> RevocationId {
         let ids = self.verified.plan.chain().revocation_ids();
         // INVARIANT of chains: there is an id for each block, and an authority block.
-        *ids.last().unwrap_or(&NO_BLOCK)
+        ids.last()
+            .copied()
+            .unwrap_or_else(|| RevocationId::from_bytes([0; 64]))
     }
 
     /// The mint key whose signature was verified.

@@ -128,7 +128,6 @@ pub(crate) struct Verified {
     /// The key that verified it.
     pub(crate) key: PublicKeyHex,
     pub(crate) plan: Plan,
-    pub(crate) delegates: Vec<String>,
 }
 
 impl Verified {
@@ -136,7 +135,6 @@ impl Verified {
         Self {
             biscuit: None,
             key,
-            delegates: plan.chain().delegates().map(str::to_owned).collect(),
             plan,
         }
     }
@@ -159,16 +157,10 @@ impl Verified {
     /// About how many bytes of memory it takes; not less than it does.
     pub(crate) fn weight(&self) -> usize {
         let biscuit = self.biscuit.as_ref().map_or(0, |_| BISCUIT_WEIGHT);
-        let delegates = self.delegates.iter();
-        delegates
-            .map(|name| name.len().saturating_add(DELEGATE_WEIGHT))
-            .chain([self.plan.weight(), biscuit])
-            .fold(0, usize::saturating_add)
+        self.plan.weight().saturating_add(biscuit)
     }
 }
 
-/// A `String` and its allocation, without the text.
-const DELEGATE_WEIGHT: usize = 64;
 /// A token as the library holds it: its messages twice and its symbols, at most some multiple of
 /// the largest token.
 const BISCUIT_WEIGHT: usize = 16 * token_text::MAX_TOKEN_BYTES;

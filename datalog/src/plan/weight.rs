@@ -3,10 +3,12 @@
 //! Each text is charged its bytes and what a `String` and its allocation add, each thing more
 //! than its size; rounded up throughout, so that a cache holds no more than it was given.
 
+use std::sync::Arc;
+
 use crate::{
     authority::{Authority, Grant},
     caveat::{ArgumentConstraint, ArgumentRule, Caveat, Scalar},
-    chain::Chain,
+    chain::{Chain, ChainBlock},
 };
 
 /// A `String` (24 bytes) and the bookkeeping and rounding of its allocation.
@@ -17,7 +19,14 @@ const ITEM: usize = 256;
 const BASE: usize = 512;
 
 pub(crate) fn chain(chain: &Chain) -> usize {
-    let blocks = chain.blocks().iter().map(|block| {
+    let blocks = blocks(chain.blocks());
+    blocks
+        .saturating_add(authority(chain.authority()))
+        .saturating_add(BASE)
+}
+
+pub(crate) fn blocks(blocks: &[Arc<ChainBlock>]) -> usize {
+    sum(blocks.iter().map(|block| {
         let names = [
             block.content.delegate.as_ref().map(|name| name.as_str()),
             block.content.holder.as_ref().map(|name| name.as_str()),
@@ -25,8 +34,7 @@ pub(crate) fn chain(chain: &Chain) -> usize {
         let names = names.into_iter().flatten().map(text);
         let caveats = block.content.caveats.iter().map(caveat);
         sum(names.chain(caveats)).saturating_add(BASE)
-    });
-    sum(blocks.chain([authority(chain.authority()), BASE]))
+    }))
 }
 
 /// The authority and the index of its grants, which repeats them.

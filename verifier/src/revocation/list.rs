@@ -121,8 +121,7 @@ pub(super) fn digest(ids: &[[u8; 16]], sessions: &[String]) -> [u8; 32] {
 /// What is revoked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entries {
-    /// Ascending, without repetition.
-    ids: Vec<[u8; 16]>,
+    ids: Ids,
     sessions: HashSet<String>,
 }
 
@@ -135,7 +134,7 @@ impl Entries {
         ids.sort_unstable();
         ids.dedup();
         Self {
-            ids,
+            ids: Ids::of_ascending(ids),
             sessions: sessions.into_iter().collect(),
         }
     }
@@ -144,21 +143,73 @@ impl Entries {
         if self.sessions.contains(session) {
             return Some(0);
         }
-        if self.ids.is_empty() {
-            return None;
-        }
-        ids.iter()
-            .position(|id| self.ids.binary_search(&id.prefix()).is_ok())
+        ids.iter().position(|id| self.ids.contains(&id.prefix()))
     }
 }
 
 impl From<&Snapshot> for Entries {
     fn from(snapshot: &Snapshot) -> Self {
         Self {
-            ids: snapshot.ids().to_vec(),
+            ids: Ids::of_ascending(snapshot.ids().to_vec()),
             sessions: snapshot.sessions().iter().cloned().collect(),
         }
     }
+}
+
+/// Prefixes of ids, found in a time that hardly depends on how many there are: they are heads of
+/// hashes, hence spread evenly, so their first bits say nearly where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Ids {
+    /// Ascending, without repetition.
+    ids: Vec<[u8; 16]>,
+    /// For each value of the first bits, where ids with these or later bits begin; and the count.
+    starts: Vec<usize>,
+    /// How many of an id's first 32 bits do not choose among the starts.
+    shift: u32,
+}
+
+impl Ids {
+    /// About so many ids share their first bits: some two cache lines of them.
+    const TOGETHER: usize = 8;
+
+    fn of_ascending(mut ids: Vec<[u8; 16]>) -> Self {
+        ids.shrink_to_fit();
+        let bits = ids.len().checked_div(Self::TOGETHER).unwrap_or(0);
+        let shift = 32_u32.saturating_sub(bits.checked_ilog2().unwrap_or(0).min(24));
+        let mut starts = Vec::new();
+        for (index, id) in ids.iter().enumerate() {
+            let slot = slot(id, shift);
+            while starts.len() <= slot {
+                starts.push(index);
+            }
+        }
+        starts.push(ids.len());
+        starts.shrink_to_fit();
+        Self { ids, starts, shift }
+    }
+
+    fn contains(&self, id: &[u8; 16]) -> bool {
+        let slot = slot(id, self.shift);
+        let range = self
+            .starts
+            .get(slot)
+            .zip(self.starts.get(slot.saturating_add(1)));
+        range
+            .and_then(|(start, end)| self.ids.get(*start..*end))
+            .is_some_and(|ids| ids.binary_search(id).is_ok())
+    }
+
+    #[cfg(feature = "sled-revocations")]
+    fn iter(&self) -> impl Iterator<Item = &[u8; 16]> {
+        self.ids.iter()
+    }
+}
+
+/// The number that an id's first bits are.
+fn slot(id: &[u8; 16], shift: u32) -> usize {
+    let [a, b, c, d, ..] = *id;
+    let first = u64::from(u32::from_be_bytes([a, b, c, d]));
+    usize::try_from(first.checked_shr(shift).unwrap_or(0)).unwrap_or(usize::MAX)
 }
 
 /// Since when the list is known to be the current one.
@@ -308,5 +359,45 @@ impl Freshness {
             Self::Since(before) => Self::Since(before.max(fetched_at)),
             Self::Always => Self::Always,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(first: u32, last: u8) -> [u8; 16] {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&first.to_be_bytes());
+        id[15] = last;
+        id
+    }
+
+    /// Whatever the number of ids and however their bits lie, those listed are found and their
+    /// neighbours are not.
+    #[test]
+    fn ids_are_found_among_any_number_of_others() {
+        for count in [0_u32, 1, 2, 7, 8, 15, 16, 17, 100, 1_000, 40_000] {
+            let spread = |n: u32| n.wrapping_mul(0x9e37_79b9);
+            let kinds: [&dyn Fn(u32) -> u32; 4] =
+                [&spread, &|n| n, &|n| u32::MAX - n, &|n| (n % 2) * u32::MAX];
+            for kind in kinds {
+                let mut ids: Vec<_> = (0..count).map(|n| id(kind(n), 1)).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                let listed = Ids::of_ascending(ids.clone());
+                for one in &ids {
+                    assert!(listed.contains(one), "{count}");
+                    let mut other = *one;
+                    for last in [0, 2] {
+                        other[15] = last;
+                        assert!(!listed.contains(&other), "{count}");
+                    }
+                }
+                assert!(!listed.contains(&id(0x8000_0001, 9)), "{count}");
+                assert!(listed.starts.len() <= ids.len() + 2, "{count}");
+            }
+        }
+        assert!(!Ids::default().contains(&id(0, 0)));
     }
 }

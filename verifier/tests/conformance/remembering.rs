@@ -309,7 +309,10 @@ fn tokens_that_grow_block_by_block_are_decided_as_if_seen_for_the_first_time() {
             let decide = |verifier: &Verifier| {
                 let decision = verifier.authorize(&read(&bytes(token)), &call(), at(NOW));
                 decision
-                    .map(|permit| (permit.delegates().to_vec(), permit.token_id()))
+                    .map(|permit| {
+                        let delegates = permit.delegates().map(str::to_owned);
+                        (delegates.collect::<Vec<_>>(), permit.token_id())
+                    })
                     .map_err(|denied| denied.explanation())
             };
             assert_eq!(decide(warm), decide(cold), "{block}");
