@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Path, Request, State},
+    extract::{FromRequestParts, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     App,
+    address::Path,
     failure::{Failure, Fault, Problem},
     fields::{has_type, read_body},
     to_the_end,

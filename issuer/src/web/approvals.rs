@@ -1,13 +1,14 @@
 //! The approval pages: what waits, one request in full, and the decision on it.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 
 use super::{
     App,
+    address::{Path, Query},
     extract::{Approver, ApproverForm},
     failure::{Failure, Fault, PageFailure},
     fields::{FieldError, Fields},

@@ -58,6 +58,8 @@ faults! {
     MethodNotAllowed = METHOD_NOT_ALLOWED, "method_not_allowed", "That does not work here";
     /// A form field is missing, doubled, unknown or unreadable.
     MalformedForm = BAD_REQUEST, "malformed_form", "This form cannot be read";
+    /// A path or query that cannot be read.
+    MalformedAddress = BAD_REQUEST, "malformed_address", "This address cannot be read";
     /// The body is not a form or not JSON.
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Wrong kind of content";
     /// The body is over the limit.

@@ -5,6 +5,7 @@
 //! only for a signed-in browser, [`api::Operator`] and [`api::Gateway`] only for a right
 //! bearer token.
 
+mod address;
 mod api;
 mod approvals;
 mod assets;

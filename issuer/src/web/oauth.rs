@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use crate::{
     access_request::RequestError,
     asking::{Ask, AskError, Asked},
     collecting::PollError,
+    config::Site,
     core::Unavailable,
     secret::Secret,
 };
@@ -77,6 +78,7 @@ pub(crate) async fn device_authorization(
     State(core): State<App>,
     request: Request,
 ) -> Result<Json<Value>, OAuthError> {
+    refuse_web_page(&core.settings.site, request.headers())?;
     let ask = read_ask(Fields::read(request).await?)?;
     let site = core.settings.site.clone();
     let asked: Asked = to_the_end(async move { core.ask(&ask).await }).await?;
@@ -96,6 +98,7 @@ pub(crate) async fn token(
     State(core): State<App>,
     request: Request,
 ) -> Result<Json<Value>, OAuthError> {
+    refuse_web_page(&core.settings.site, request.headers())?;
     let mut fields = Fields::read(request).await?;
     let grant = fields.required("grant_type")?;
     if grant != DEVICE_GRANT {
@@ -107,6 +110,31 @@ pub(crate) async fn token(
     let collected = to_the_end(async move { core.collect(&client_id, &device_code).await }).await?;
     Ok(Json(collected.to_json()))
 }
+
+/// Refuses what a web page of another site had a browser send. Agents are programs: no page needs
+/// these endpoints, and one that an approver happens to visit could fill the places of waiting
+/// requests without ever reading an answer.
+///
+/// Every browser says so in `Origin` (Fetch standard, "append a request `Origin` header"), also
+/// when the page's own name was pointed at this machine, and most in `Sec-Fetch-Site` as well.
+/// Programs send neither.
+fn refuse_web_page(site: &Site, headers: &HeaderMap) -> Result<(), OAuthError> {
+    let only = |name: &HeaderName, good: &[&str]| {
+        let mut values = headers.get_all(name).iter();
+        values.all(|value| good.iter().any(|good| value.as_bytes() == good.as_bytes()))
+    };
+    if only(&header::ORIGIN, &[site.origin()]) && only(&FETCH_SITE, &["same-origin", "none"]) {
+        return Ok(());
+    }
+    Err(OAuthError {
+        status: StatusCode::FORBIDDEN,
+        error: Fault::WrongOrigin.code(),
+        description: "a web page of another site cannot ask for access".to_owned(),
+    })
+}
+
+/// Where the page that sends a request is from (W3C, Fetch Metadata Request Headers).
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Unknown parameters are ignored, as RFC 6749 section 3.1 wants; doubled ones are refused.
 fn read_ask(mut fields: Fields) -> Result<Ask, OAuthError> {

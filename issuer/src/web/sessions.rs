@@ -1,12 +1,13 @@
 //! The sessions pages: what is going on, and the button that ends it.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Redirect, Response},
 };
 
 use super::{
     App,
+    address::Path,
     extract::{Approver, ApproverForm},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, SessionPage, SessionsPage},

@@ -1,7 +1,7 @@
 //! Signing up once, signing in, signing out.
 
 use axum::{
-    extract::{FromRequestParts as _, Path, Query, Request, State},
+    extract::{FromRequestParts as _, Request, State},
     http::header,
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     App,
+    address::{Path, Query},
     cookies::Cookie,
     extract::{Approver, ApproverForm, NotSignedIn, Visitor, VisitorForm},
     failure::{Failure, Fault, PageFailure},

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{AUDIENCE, World, details};
+use crate::harness::{AUDIENCE, World, details, form};
 
 /// The usual request with one thing changed.
 fn with(change: impl FnOnce(&mut Value)) -> Value {
@@ -426,4 +426,69 @@ async fn unknown_paths_and_methods_are_named_in_the_callers_language() {
         (404, "session_not_found")
     );
     assert_eq!(browser.get("/approvals/%ff").await.status, 400);
+}
+
+#[tokio::test]
+async fn web_pages_of_other_sites_cannot_ask_for_access() {
+    let (world, _) = World::with_approver().await;
+    let own = "http://127.0.0.1:8400";
+    for (name, value, status) in [
+        ("origin", own, 200),
+        ("origin", "http://evil.example", 403),
+        ("origin", "http://127.0.0.1:8401", 403),
+        ("origin", "null", 403),
+        ("sec-fetch-site", "none", 200),
+        ("sec-fetch-site", "same-origin", 200),
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "cross-site", 403),
+        // Sent by programs too, and says nothing of a page.
+        ("sec-fetch-mode", "cors", 200),
+    ] {
+        let details = details().to_string();
+        let mut ask = form(
+            "/oauth/device_authorization",
+            &[
+                ("client_id", "bailiwick-cli"),
+                ("authorization_details", &details),
+            ],
+        );
+        let name = axum::http::HeaderName::from_static(name);
+        ask.headers_mut()
+            .insert(name.clone(), value.parse().unwrap());
+        let reply = world.send(ask).await;
+        assert_eq!(reply.status, status, "{name}: {value}");
+        let mut poll = form("/oauth/token", &[("grant_type", "none")]);
+        poll.headers_mut().insert(name, value.parse().unwrap());
+        let (expected, error) = match status {
+            200 => (400, "unsupported_grant_type"),
+            _ => (403, "wrong_origin"),
+        };
+        let reply = world.send(poll).await;
+        assert_eq!(reply.oauth(), (expected, error.to_owned()), "{value}");
+    }
+    // Two origins are not made good by one of them.
+    let mut poll = form("/oauth/token", &[("grant_type", "none")]);
+    for origin in [own, "http://evil.example"] {
+        poll.headers_mut().append("origin", origin.parse().unwrap());
+    }
+    let reply = world.send(poll).await;
+    assert_eq!(reply.oauth(), (403, "wrong_origin".to_owned()));
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_read_are_refused_with_a_code() {
+    let (world, mut browser) = World::with_approver().await;
+    for path in [
+        "/approvals/%ff",
+        "/sessions/%ff",
+        "/setup/%ff",
+        "/approve?user_code=A&user_code=B",
+        "/sign-in?next=/a&next=/b",
+    ] {
+        let reply = browser.get(path).await;
+        assert_eq!(reply.verdict(), (400, "malformed_address"), "{path}");
+    }
+    let operator = world.bearer("operator.token");
+    let reply = world.get_as("/v1/sessions/%ff", &operator).await;
+    assert_eq!(reply.verdict(), (400, "malformed_address"));
 }

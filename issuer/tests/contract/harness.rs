@@ -414,7 +414,7 @@ fn unescape(text: &str) -> String {
         .replace("&#38;", "&")
 }
 
-fn form(path: &str, fields: &[(&str, &str)]) -> Request<Body> {
+pub(crate) fn form(path: &str, fields: &[(&str, &str)]) -> Request<Body> {
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
         .finish();
