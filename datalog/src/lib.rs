@@ -2,7 +2,8 @@
 //!
 //! A token is a standard Biscuit. Its authority block grants ([`authority`]), its later blocks only
 //! narrow ([`later_block`], [`caveat`]); anything else is refused ([`chain`]) before any Datalog
-//! runs. The laws of the subject:
+//! runs. What tokens allow, an operator's policy may still take away ([`operator`]). The laws of the
+//! subject:
 //!
 //! 1. A token with one more block never allows what the token without it refuses.
 //! 2. Deny is the answer in every gap: no grant, an unknown shape, an evaluation error, a limit.

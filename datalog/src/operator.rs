@@ -14,6 +14,10 @@
 //!    things: an error counts even if the engine might have found a match first, and an argument
 //!    of which nothing can be said (null, a fraction) is an error where a rule looks at it.
 //!
+//! A policy is compiled once, for all tokens. It is not specialised to one: what a rule asks of the
+//! authority block is read in its place, as cheaply as from a plan, and nothing that a verifier
+//! remembers of a token depends on the policy.
+//!
 //! Facts of later blocks are not visible to a policy. `OPERATOR_POLICY.md` is the reference for
 //! those who write policies.
 
@@ -49,6 +53,7 @@ use std::sync::Arc;
 
 use self::{
     evaluation::World,
+    expression::Slots,
     library::Engine,
     program::{CompiledRule, Program},
     steps::Failure,
@@ -157,13 +162,14 @@ impl OperatorPolicy {
     ) -> Result<(), PolicyRefused> {
         let world = World::new(&self.program, authority, request, steps);
         let world = world.map_err(|(rule, failure)| refused(rule, failure, steps))?;
+        let mut slots = evaluation::empty();
         for check in &self.program.checks {
-            if !answer(&world, check, steps)? {
+            if !answer(&world, check, &mut slots, steps)? {
                 return Err(PolicyRefused::CheckFailed(check.rule.clone()));
             }
         }
         for policy in &self.program.policies {
-            if answer(&world, policy, steps)? {
+            if answer(&world, policy, &mut slots, steps)? {
                 return match policy.kind {
                     RuleKind::AllowIf => Ok(()),
                     _ => Err(PolicyRefused::DeniedByRule(policy.rule.clone())),
@@ -204,10 +210,11 @@ impl OperatorPolicy {
 fn answer<'a>(
     world: &World<'a>,
     rule: &'a CompiledRule,
+    slots: &mut Slots<'a>,
     steps: &mut Steps,
 ) -> Result<bool, PolicyRefused> {
     world
-        .answers(rule, steps)
+        .answers(rule, slots, steps)
         .map_err(|failure| refused(&rule.rule, failure, steps))
 }
 

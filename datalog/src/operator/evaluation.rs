@@ -67,6 +67,7 @@ impl<'a> World<'a> {
     pub(super) fn answers(
         &self,
         rule: &'a CompiledRule,
+        slots: &mut Slots<'a>,
         steps: &mut Steps,
     ) -> Result<bool, Failure> {
         let (reading, wanted) = match rule.kind {
@@ -76,16 +77,22 @@ impl<'a> World<'a> {
             RuleKind::RejectIf => (Reading::Exists, false),
         };
         for alternative in &rule.alternatives {
-            if self.reads(alternative, reading, steps)? == wanted {
+            if self.reads(alternative, reading, slots, steps)? == wanted {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn reads(&self, join: &'a Join, reading: Reading, steps: &mut Steps) -> Result<bool, Failure> {
+    fn reads(
+        &self,
+        join: &'a Join,
+        reading: Reading,
+        slots: &mut Slots<'a>,
+        steps: &mut Steps,
+    ) -> Result<bool, Failure> {
         let (mut found, mut any, mut every) = (false, false, true);
-        self.combine(&join.atoms, &mut empty(), steps, &mut |slots, steps| {
+        self.combine(&join.atoms, slots, steps, &mut |slots, steps| {
             let holds = conditions_hold(join, slots, steps)?;
             found = true;
             any |= holds;
@@ -217,7 +224,8 @@ enum Flow {
     Enough,
 }
 
-fn empty<'a>() -> Slots<'a> {
+/// No values yet. One set of slots does for all rules: a body fills a slot before it reads it.
+pub(super) fn empty<'a>() -> Slots<'a> {
     [const { None }; MAX_VARIABLES]
 }
 

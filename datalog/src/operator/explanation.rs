@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     OperatorPolicy, PolicyRefused,
-    evaluation::World,
+    evaluation::{self, World},
     program::CompiledRule,
     refused::RuleRef,
     steps::{EvaluationError, Failure, Steps},
@@ -130,7 +130,7 @@ fn outcomes(
     rules.sort_by_key(|rule| rule.statement);
     let outcome = |rule: &&CompiledRule| {
         let answer = match &world {
-            Ok(world) => world.answers(rule, &mut Steps::default()),
+            Ok(world) => world.answers(rule, &mut evaluation::empty(), &mut Steps::default()),
             Err((_, failure)) => Err(*failure),
         };
         RuleOutcome {

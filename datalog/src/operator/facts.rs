@@ -11,11 +11,14 @@ use super::{
     vocabulary::{Domain, Known},
 };
 use crate::{
-    name::{Access, ToolName},
+    name::{Access, Thumbprint, ToolName},
     resource::ResourcePath,
     timestamp::Timestamp,
     words::visible,
 };
+
+/// Bytes of a SHA-256 digest.
+const DIGEST_BYTES: usize = 32;
 
 pub(super) fn check(
     statements: &[Statement],
@@ -71,7 +74,8 @@ impl Domain {
             Self::Access => "an access",
             Self::Weekday => "a day of the week",
             Self::Date => "a date",
-            Self::Bytes => "bytes",
+            Self::Digest => "bytes",
+            Self::Thumbprint => "the thumbprint of a key",
             Self::Path => "a list of segments",
             Self::Arguments | Self::Url => "a map",
         }
@@ -89,8 +93,17 @@ impl Domain {
             },
             (Self::Text, Constant::Text(_))
             | (Self::Date, Constant::Date(_))
-            | (Self::Bytes, Constant::Bytes(_))
             | (Self::Arguments | Self::Url, Constant::Map(_)) => Ok(()),
+            (Self::Digest, Constant::Bytes(bytes)) => match bytes.len() {
+                DIGEST_BYTES => Ok(()),
+                length => {
+                    let message = format!("it has {DIGEST_BYTES} bytes, not {length}");
+                    Err(impossible(&term.span, message))
+                }
+            },
+            (Self::Thumbprint, Constant::Text(text)) => Thumbprint::parse(text.as_str())
+                .map(|_| ())
+                .map_err(|error| impossible(&term.span, visible(&error.to_string()))),
             (Self::ToolName, Constant::Text(name)) => tool(name, &term.span),
             (Self::Access, Constant::Text(word)) => {
                 let words = Access::ALL.map(Access::as_str);

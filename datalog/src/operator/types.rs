@@ -53,9 +53,13 @@ impl Kind {
     fn of_domain(domain: Domain) -> Self {
         match domain {
             Domain::UpTo(_) => Self::Integer,
-            Domain::Text | Domain::ToolName | Domain::Access | Domain::Weekday => Self::Text,
+            Domain::Text
+            | Domain::ToolName
+            | Domain::Access
+            | Domain::Weekday
+            | Domain::Thumbprint => Self::Text,
             Domain::Date => Self::Date,
-            Domain::Bytes => Self::Bytes,
+            Domain::Digest => Self::Bytes,
             Domain::Path => Self::Array,
             Domain::Arguments | Domain::Url => Self::Map,
         }

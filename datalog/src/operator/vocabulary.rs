@@ -51,7 +51,10 @@ pub(super) enum Domain {
     Access,
     Weekday,
     Date,
-    Bytes,
+    /// 32 bytes.
+    Digest,
+    /// The text of a key's thumbprint.
+    Thumbprint,
     /// Segments of a resource.
     Path,
     /// The arguments of a call: a map of anything.
@@ -71,7 +74,9 @@ pub(super) enum Count {
 /// within the budget of steps.
 const PLANNED_ARGUMENTS: usize = 64;
 
-use Domain::{Access, Arguments, Bytes, Date, Path, Text, ToolName, UpTo, Url, Weekday};
+use Domain::{
+    Access, Arguments, Date, Digest, Path, Text, Thumbprint, ToolName, UpTo, Url, Weekday,
+};
 
 impl Known {
     pub(super) const ALL: [Self; 25] = [
@@ -132,12 +137,12 @@ impl Known {
             Self::Principal => ("principal", &[Text], One),
             Self::Agent => ("agent", &[Text], One),
             Self::Task => ("task", &[Text], One),
-            Self::RequestDigest => ("request_digest", &[Bytes], One),
+            Self::RequestDigest => ("request_digest", &[Digest], One),
             Self::Audience => ("audience", &[Text], One),
             Self::IssuedAt => ("issued_at", &[Date], One),
             Self::ExpiresAt => ("expires_at", &[Date], One),
             Self::MaxDepth => ("max_depth", &[UpTo(i64::MAX)], One),
-            Self::Holder => ("holder", &[Text], AtMost(1)),
+            Self::Holder => ("holder", &[Thumbprint], AtMost(1)),
             Self::Grant => ("grant", &[Text, ToolName, Access, Path], AtMost(MAX_GRANTS)),
             Self::Time => ("time", &[Date], One),
             Self::TimeOfDay => ("time_of_day", &[UpTo(clock::MINUTES_PER_DAY - 1)], One),

@@ -105,8 +105,8 @@ fn texts_that_are_no_datalog_are_refused_where_they_go_wrong() {
                 None,
             ),
             (
-                "deny if request_digest(hex:00);",
-                "deny if request_digest(hex:0);",
+                "deny if task($t), hex:00.length() < $t.length();",
+                "deny if task($t), hex:0.length() < $t.length();",
                 "syntax_error",
                 "hex:0",
                 None,
@@ -489,6 +489,20 @@ fn values_are_such_that_their_fact_can_have_them() {
             "deny if depth(-1);",
             "impossible_value",
             "-1",
+            None,
+        ),
+        (
+            "deny if request_digest(hex:abababababababababababababababababababababababababababababababab);",
+            "deny if request_digest(hex:ababababababababababababababababababababababababababababababab);",
+            "impossible_value",
+            "hex:ababababababababababababababababababababababababababababababab",
+            None,
+        ),
+        (
+            "deny if holder(\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\");",
+            "deny if holder(\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\");",
+            "impossible_value",
+            "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
             None,
         ),
         (
