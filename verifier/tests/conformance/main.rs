@@ -14,6 +14,7 @@ mod authority_block;
 mod chain;
 mod grants;
 mod holder;
+mod key_set;
 mod later_blocks;
 mod laws;
 mod limits;
