@@ -1,15 +1,27 @@
 //! Tokens and calls that the benches share.
 //!
-//! A chain of `n` blocks is an authority block with two grants and, after it, `n - 1` blocks of
-//! three checks each (tool, resource, expiry), as a delegating agent would write them.
+//! A chain of `n` blocks is an authority block with two grants and three checks (the two fixed
+//! ones and one on an argument) and, after it, `n - 1` blocks of three checks each (tool,
+//! resource, expiry), as a delegating agent would write them.
 
-use std::{sync::Arc, time::Duration};
+pub mod bombs;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bailiwick_datalog::{
-    Access, Audience, Authority, Call, Caveat, Grant, LaterBlock, ResourcePath, Timestamp, ToolName,
+    Access, Audience, Authority, Call, Caveat, Grant, LaterBlock, ResourcePath, RevocationId,
+    Timestamp, ToolName,
+    authority::ToolLimit,
+    canonical_call_digest,
+    caveat::{ArgumentConstraint, ArgumentRule},
 };
 use bailiwick_verifier::{
-    KeySet, MemoryRevocations, Now, Verifier, VerifierConfig, signed::PublicKeyHex,
+    KeySet, MemoryRevocations, Now, Verifier, VerifierConfig,
+    holder::{HolderKey, HolderProof, ProofRequest},
+    signed::PublicKeyHex,
 };
 use biscuit_auth::{Biscuit, KeyPair, builder::Algorithm};
 use rand::{SeedableRng, rngs::StdRng};
@@ -25,7 +37,9 @@ pub const NOW: Now = Now {
 const AUDIENCE: &str = "http://127.0.0.1:8401/mcp";
 
 /// A result, or the message of what went wrong: fixtures must build.
-pub type Fixture<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Fixture<T> = Result<T, Failure>;
+/// What went wrong.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The mint key, always the same.
 pub fn root() -> KeyPair {
@@ -37,6 +51,14 @@ pub fn root() -> KeyPair {
 /// # Errors
 /// When a fixture does not build.
 pub fn verifier() -> Fixture<Verifier> {
+    verifier_revoking([])
+}
+
+/// As [`verifier`], with these ids revoked.
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn verifier_revoking(ids: impl IntoIterator<Item = RevocationId>) -> Fixture<Verifier> {
     let bytes: [u8; 32] = root()
         .public()
         .to_bytes()
@@ -48,7 +70,7 @@ pub fn verifier() -> Fixture<Verifier> {
             1,
             PublicKeyHex::from_bytes(&bytes)?,
         )])?),
-        revocations: Arc::new(MemoryRevocations::fixed([])),
+        revocations: Arc::new(MemoryRevocations::fixed(ids)),
     })?)
 }
 
@@ -82,7 +104,31 @@ pub fn authority() -> Fixture<Authority> {
             grant("files.read_file", Access::Read)?,
             grant("files.list_directory", Access::Read)?,
         ],
-        limits: Vec::new(),
+        limits: vec![ToolLimit {
+            tool: ToolName::parse("files.read_file")?,
+            caveat: at_most_a_hundred(),
+        }],
+    })
+}
+
+/// The argument `limit` is at most 100.
+fn at_most_a_hundred() -> Caveat {
+    Caveat::Argument(ArgumentConstraint {
+        name: "limit".to_owned(),
+        rule: ArgumentRule::Range {
+            min: Some(1),
+            max: Some(100),
+        },
+        optional: false,
+    })
+}
+
+/// The argument `path` starts with `reports/`.
+fn below_reports() -> Caveat {
+    Caveat::Argument(ArgumentConstraint {
+        name: "path".to_owned(),
+        rule: ArgumentRule::Prefix("reports/".to_owned()),
+        optional: false,
     })
 }
 
@@ -122,6 +168,131 @@ pub fn chain(blocks: usize) -> Fixture<Biscuit> {
     (1..blocks).try_fold(mint(&authority()?)?, |token, _| {
         Ok(token.append(narrowing()?.to_builder()?)?)
     })
+}
+
+/// So many headers, each with a token of so many blocks of its own.
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn distinct_chains(blocks: usize, count: usize) -> Fixture<Vec<Vec<u8>>> {
+    let one = |_| header(&chain(blocks)?);
+    (0..count).map(one).collect()
+}
+
+/// So many headers, each with a token of one block of its own, made on two threads.
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn tokens(count: usize) -> Fixture<Vec<Vec<u8>>> {
+    let half = count / 2;
+    std::thread::scope(|scope| {
+        let first = scope.spawn(move || distinct_chains(1, half));
+        let mut rest = distinct_chains(1, count.saturating_sub(half))?;
+        rest.extend(first.join().map_err(|_| "a thread panicked")??);
+        Ok(rest)
+    })
+}
+
+/// True when benches are only to be run once to see that they run: `cargo bench -- --test`.
+#[must_use]
+pub fn is_trial() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+}
+
+/// A token of so many blocks that is bound to [`holder`].
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn bound_chain(blocks: usize) -> Fixture<Biscuit> {
+    let authority = Authority {
+        holder: Some(holder().thumbprint()),
+        ..authority()?
+    };
+    (1..blocks).try_fold(mint(&authority)?, |token, _| {
+        Ok(token.append(narrowing()?.to_builder()?)?)
+    })
+}
+
+/// A token of so many blocks, each with the same two conditions on arguments and nothing else: the
+/// work that is compared with another kind of token. Bound to [`holder`], if that is asked for.
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn chain_on_arguments(blocks: usize, bound: bool) -> Fixture<Biscuit> {
+    let tool = ToolName::parse("files.read_file")?;
+    let limit = |caveat| ToolLimit {
+        tool: tool.clone(),
+        caveat,
+    };
+    let authority = Authority {
+        holder: bound.then(|| holder().thumbprint()),
+        limits: vec![limit(below_reports()), limit(at_most_a_hundred())],
+        ..authority()?
+    };
+    let block = LaterBlock {
+        caveats: vec![below_reports(), at_most_a_hundred()],
+        ..LaterBlock::default()
+    };
+    (1..blocks).try_fold(mint(&authority)?, |token, _| {
+        Ok(token.append(block.to_builder()?)?)
+    })
+}
+
+/// The key that tokens are bound to.
+#[must_use]
+pub fn holder() -> HolderKey {
+    HolderKey::from_secret(&[11; 32])
+}
+
+/// A proof of [`holder`] for a call by the token in a header; each number makes another.
+///
+/// # Errors
+/// When a fixture does not build.
+pub fn proof(header: &[u8], call: &Call, number: u64) -> Fixture<HolderProof> {
+    let text = std::str::from_utf8(header)?.trim_start_matches("Bearer ");
+    let digest = canonical_call_digest(&call.tool, call.arguments.json());
+    Ok(holder().create_proof(&ProofRequest {
+        method: "POST",
+        url: AUDIENCE,
+        token_text: text,
+        call_digest: &digest.ok_or("the call has no canonical form")?,
+        issued_at: NOW.utc,
+        id: &format!("proof-{number}"),
+    }))
+}
+
+/// How long so many calls with a proof take: each proof is good once, and a verifier remembers it,
+/// so both are made anew every few hundred calls, outside the time that is measured.
+///
+/// # Errors
+/// When a fixture does not build or a call is refused.
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+pub fn time_proofs(
+    iterations: u64,
+    header: &[u8],
+    verifier: impl Fn() -> Fixture<Verifier>,
+) -> Fixture<Duration> {
+    const CALLS_OF_ONE_VERIFIER: u64 = 256;
+    let call = Arc::new(call()?);
+    let mut total = Duration::ZERO;
+    let mut left = iterations;
+    while left > 0 {
+        let count = left.min(CALLS_OF_ONE_VERIFIER);
+        let proofs = (0..count).map(|number| proof(header, &call, number));
+        let proofs = proofs.collect::<Fixture<Vec<_>>>()?;
+        let verifier = verifier()?;
+        verifier
+            .verify_header(header, NOW)
+            .map_err(|denied| denied.explanation())?;
+        let start = Instant::now();
+        for proof in &proofs {
+            let permit = verifier.authorize_header(header, &call, Some(proof), NOW);
+            let _ = std::hint::black_box(permit.map_err(|denied| denied.explanation())?);
+        }
+        total = total.saturating_add(start.elapsed());
+        left = left.saturating_sub(count);
+    }
+    Ok(total)
 }
 
 /// The value of the `Authorization` header that carries a token.
