@@ -133,7 +133,11 @@ stage_setup() {
 
 # --- stages ----------------------------------------------------------------
 
-stage_fmt() { cargo fmt --all --check; }
+stage_fmt() {
+  cargo fmt --all --check
+  # Outside the workspace: built by scripts/bench.sh alone.
+  cargo fmt --manifest-path benches/peers/Cargo.toml --check
+}
 
 # The verifier is checked once more as those see it who embed it alone: without
 # the features that the servers switch on.
