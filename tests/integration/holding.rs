@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::agent::{Granted, Wish, call_body, code_of, mcp_post};
 use crate::harness::clock::WallClock;
 use crate::harness::process::{Ended, Running};
+use crate::harness::python::Sdk;
 use crate::harness::service::Bailiwick;
 use crate::harness::visitor::Visitor;
 
@@ -204,4 +205,47 @@ fn a_token_is_handed_to_the_next_key_by_the_one_before_and_by_no_other() {
         scene.called(file, &["--holder-key", "first.jwk"]),
         "allowed"
     );
+}
+
+#[test]
+fn a_library_of_another_language_reads_what_was_handed_on_and_hands_it_on() {
+    let scene = Scene::new();
+    let root = scene.servers.mint_key();
+    let made = scene
+        .servers
+        .run(&["holder-key", "new", "--out", "third.jwk"]);
+    made.expect_code(0);
+    let by_python = |token: &str, signer: &str, block: &str| {
+        let key = std::fs::read_to_string(scene.servers.folder.join(signer)).unwrap();
+        let key: Value = serde_json::from_str(&key).unwrap();
+        let input = json!({ "token": token, "root": root, "key": key, "block": block });
+        Sdk::V1.run("hand_over.py", &input)
+    };
+    let to_third = format!(
+        "holder(\"{}\"); check if access(\"read\");",
+        scene.key("third.jwk").thumbprint().as_str()
+    );
+
+    // From the first to the second by us, to the third by the library.
+    let file = scene.granted.token_file.to_str().unwrap();
+    let hand_over = ["--to", "second.jwk", "--holder-key", "first.jwk"];
+    let out = ["--token-file", file, "--out", "sub"];
+    scene
+        .run(&["attenuate"], &[hand_over, out].concat())
+        .expect_code(0);
+    let sub = std::fs::read_to_string(scene.servers.folder.join("sub")).unwrap();
+    let answer = by_python(sub.trim(), "second.jwk", &to_third);
+    let first = scene.servers.run(&["holder-key", "show", "first.jwk"]);
+    let first = first.expect_code(0).json()["public"].clone();
+    assert_eq!(answer["signers"], json!([null, first]));
+
+    let token = answer["token"].as_str().unwrap();
+    let proof = scene.proof("third.jwk", token, "1");
+    assert_eq!(scene.posted(token, Some(&proof)), "allowed");
+    let old = scene.proof("second.jwk", token, "2");
+    assert_eq!(scene.posted(token, Some(&old)), "holder_proof_invalid");
+    // Who does not hold it any more hands on nothing, whatever library it uses.
+    let stolen = by_python(token, "first.jwk", &to_third);
+    let stolen = stolen["token"].as_str().unwrap();
+    assert_eq!(scene.posted(stolen, None), "profile_violation");
 }
