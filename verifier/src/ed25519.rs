@@ -27,6 +27,8 @@ impl VerificationKey {
 
     /// The public key of a secret one; never of small order.
     pub(crate) fn of_secret(secret: &[u8; KEY_BYTES]) -> Self {
+        #[cfg(test)]
+        crate::work::count();
         Self(SigningKey::from_bytes(secret).verifying_key())
     }
 
@@ -45,6 +47,8 @@ impl VerificationKey {
     /// signature's. So a signature that passes has a canonical point, and whether that is of small
     /// order can be told from its bytes: `verify_strict` decodes the point for this alone.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        #[cfg(test)]
+        crate::work::count();
         let signature = Signature::from_bytes(signature);
         !self.is_weak()
             && !is_of_small_order(signature.r_bytes())

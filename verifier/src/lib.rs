@@ -38,6 +38,8 @@ mod token;
 pub mod tower;
 pub mod trust;
 mod verifier;
+#[cfg(test)]
+mod work;
 
 pub use attenuation::{AttenuationError, HeldToken};
 pub use bailiwick_datalog::plan::ISSUED_AT_LEEWAY;
