@@ -100,3 +100,21 @@ fn resources_are_driven() {
 fn policies_are_driven() {
     drive("policy", bodies::policy::run);
 }
+
+#[test]
+fn every_driven_function_has_a_target_and_seeds() {
+    let names = |folder: &str, ending: &str| -> Vec<String> {
+        let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|name| name.trim_end_matches(ending).to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut bodies = names("tests/fuzz/bodies", ".rs");
+    bodies.retain(|name| name != "mod" && name != "scene");
+    assert_eq!(names("../fuzz/fuzz_targets", ".rs"), bodies);
+    assert_eq!(names("tests/fuzz/seeds", ""), bodies);
+}

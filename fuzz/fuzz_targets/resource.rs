@@ -1,0 +1,13 @@
+//! Fuzz target: text → resources and URLs, JSON → arguments.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../verifier/tests/fuzz/bodies/mod.rs"]
+#[allow(dead_code, reason = "the other targets use the rest")]
+mod bodies;
+
+fuzz_target!(|data: &[u8]| {
+    bodies::resource::run(data);
+});
