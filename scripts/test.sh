@@ -135,8 +135,9 @@ stage_setup() {
 
 stage_fmt() {
   cargo fmt --all --check
-  # Outside the workspace: built by scripts/bench.sh alone.
+  # Outside the workspace: built by scripts/bench.sh alone, and by hand.
   cargo fmt --manifest-path benches/peers/Cargo.toml --check
+  cargo fmt --manifest-path fuzz/Cargo.toml --check
 }
 
 # The verifier is checked once more as those see it who embed it alone: without
