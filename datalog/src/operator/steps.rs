@@ -94,3 +94,19 @@ impl From<EvaluationError> for Failure {
         Self::Error(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_steps_as_there_are_can_be_taken_and_one_more_spends_the_budget() {
+        let mut steps = Steps::of(3);
+        assert_eq!(steps.take(3), Ok(()));
+        assert_eq!((steps.taken(), steps.limit()), (3, 3));
+        let mut steps = Steps::of(3);
+        assert_eq!(steps.take(4), Err(Failure::Budget));
+        assert_eq!(steps.taken(), 3, "what is left after that is nothing");
+        assert_eq!(steps.take(1), Err(Failure::Budget));
+    }
+}

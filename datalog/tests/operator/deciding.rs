@@ -213,6 +213,73 @@ fn as_many_steps_as_it_takes_are_enough_and_one_fewer_is_not() {
     );
 }
 
+/// Steps that a policy takes on the usual call.
+fn taken(scene: &Scene, source: &str) -> u64 {
+    scene.decide_within(&load(source), 100_000).unwrap()
+}
+
+#[test]
+fn a_step_is_a_fact_an_operation_an_item_or_sixty_four_bytes() {
+    let scene = Scene::default();
+    let facts: String = (10..110).map(|n| format!("f({n}); ")).collect();
+    assert_eq!(
+        taken(&scene, &format!("{facts} deny if depth($d), f($d);")),
+        101
+    );
+    assert_eq!(taken(&scene, "deny if depth($d), $d > 5, $d > 6;"), 2);
+    assert_eq!(taken(&scene, "check if depth($d), $d > 0, $d < 6;"), 3);
+    let tags = "check if args($a), $a.get(\"tags\").all($x -> $x != \"c\");";
+    assert_eq!(taken(&scene, tags), 1 + 2 + 2 * 2);
+    let long = |length: usize| {
+        let mut scene = Scene::default();
+        scene.authority.task = "a".repeat(length);
+        scene
+    };
+    let search = "deny if task($t), $t.contains(\"b\");";
+    assert_eq!(taken(&long(63), search), 2);
+    assert_eq!(taken(&long(64), search), 3);
+    assert_eq!(taken(&long(4_096), search), 66);
+    let expression = "deny if task($t), $t.matches(\"^b+$\");";
+    assert_eq!(taken(&long(1_000), expression), 1_002);
+    let same = "deny if task($t), $t == $t + \"b\";";
+    assert_eq!(taken(&long(640), same), 3 + 10 + 10);
+}
+
+#[test]
+fn without_conditions_the_first_combination_is_enough() {
+    assert_eq!(
+        taken(&Scene::default(), "check if grant($i, $t, $a, $p);"),
+        1
+    );
+    let conditional = "check if grant($i, $t, $a, $p), $p.length() > 0;";
+    assert_eq!(taken(&Scene::default(), conditional), 2 + 2 * 2);
+}
+
+#[test]
+fn a_fact_that_is_derived_twice_is_there_once() {
+    let mut scene = Scene::default();
+    let once = "one($t) <- grant($i, $t, $a, $p); check all one($t), $t.length() > 1;";
+    let two = taken(&scene, once);
+    let grant = scene.authority.grants[0].clone();
+    scene.authority.grants.push(grant);
+    // One more fact to try, and one more row to compare with.
+    assert_eq!(taken(&scene, once), two + 2);
+}
+
+#[test]
+fn no_fallback_saves_a_spent_budget() {
+    let policy = load("check if args($a), ($a.get(\"tags\").all($x -> $x != \"c\")).try_or(true);");
+    let scene = Scene::default();
+    let taken = scene.decide_within(&policy, 1_000).unwrap();
+    assert!(taken > 5);
+    for steps in 0..taken {
+        assert_eq!(
+            scene.decide_within(&policy, steps),
+            Err(PolicyRefused::BudgetExhausted { limit: steps })
+        );
+    }
+}
+
 #[test]
 fn times_and_days_are_those_of_utc() {
     let office = "allow if time_of_day($m), $m >= 480, $m < 1080, weekday($d), \
@@ -237,6 +304,8 @@ fn operators_have_the_engines_meaning() {
         "\"abc\".contains(\"b\"), \"abc\".starts_with(\"ab\"), \"abc\".ends_with(\"bc\")",
         "\"abc\".matches(\"^[a-c]+$\"), !\"abcd\".matches(\"^[a-c]+$\")",
         "[1, 2, 3].contains(2), ![1, 2].contains([\"1\"].get(0)), [1, 2].starts_with([1])",
+        "![1].starts_with([1, 2]), ![2].ends_with([1, 2]), [1].starts_with([]), [1] != [1, 2]",
+        "{\"a\": 1} != {\"a\": 1, \"b\": 2}, {\"a\": 1} != {\"a\": 2}, {\"a\": 1} != {\"b\": 1}",
         "[1, 2].ends_with([2]), ![1, 2].ends_with([1, 1, 2]), [7, 8].get(1) == 8",
         "[7].get(1) == null, [7].get(-1) == null, {\"a\": 1}.get(\"a\") == 1",
         "{\"a\": 1}.get(\"b\") == null, {\"a\": 1}.contains(\"a\"), !{\"a\": 1}.contains(1)",
@@ -268,6 +337,10 @@ fn errors_of_every_kind_refuse() {
         "1 / ($d - 1) == 0",
         "[\"a\"].get(0) < $d",
         "[\"a\"].get(0) === $d",
+        "{1}.contains([null].get($d - 1))",
+        "{1}.contains([[1]].get($d - 1))",
+        "[5].get($d - 1).all($x -> true)",
+        "[[5]].get($d - 1).all($x -> [5].get(0))",
     ] {
         let policy = load(&format!("check if depth($d), {condition};"));
         assert!(
