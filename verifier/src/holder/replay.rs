@@ -197,8 +197,11 @@ mod tests {
         assert_eq!(of(3, NOW + 60, NOW + 61), Replay::First);
         assert_eq!(of(4, NOW + 60, NOW + 61), full);
         assert_eq!(of(4, NOW + 121, NOW + 121), Replay::First);
-        assert_eq!(cache.held.len(), 2);
         assert!(cache.held.values().all(|held| *held == 1));
+        assert_eq!(cache.held.len(), 2);
+        // Nothing is kept of owners whose proofs are all forgotten.
+        remember(&mut cache, 9, NOW + 300, NOW + 300);
+        assert_eq!(cache.held.len(), 2);
     }
 
     #[test]
