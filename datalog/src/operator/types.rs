@@ -234,8 +234,12 @@ impl<'a> Checker<'a, '_> {
                 with.kind
             }
             Binary::Add => {
-                self.demand_both((left, on), (right, with), &[Kind::Integer, Kind::Text]);
-                on.kind
+                let added = [Kind::Integer, Kind::Text];
+                self.demand_both((left, on), (right, with), &added);
+                match on.kind.is(&added) {
+                    true => on.kind,
+                    false => Kind::Unknown,
+                }
             }
             Binary::Subtract
             | Binary::Multiply
@@ -311,6 +315,7 @@ impl<'a> Checker<'a, '_> {
 
     fn contains(&mut self, left: (&Expr, Shape), right: (&Expr, Shape)) {
         let ((on, shape), (member, with)) = (left, right);
+        let before = self.problems.len();
         match shape.kind {
             Kind::Text => self.demand(member, with.kind, &[Kind::Text]),
             Kind::Set => {
@@ -330,7 +335,10 @@ impl<'a> Checker<'a, '_> {
                 self.wrong(on, message, None);
             }
         }
-        self.listed(on, (member, with));
+        // One problem is enough.
+        if self.problems.len() == before {
+            self.listed(on, (member, with));
+        }
     }
 
     /// A list written out must hold values that the member can have.

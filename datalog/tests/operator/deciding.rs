@@ -251,6 +251,14 @@ fn without_conditions_the_first_combination_is_enough() {
         taken(&Scene::default(), "check if grant($i, $t, $a, $p);"),
         1
     );
+    // Facts that exist once come first, wherever they stand.
+    assert_eq!(
+        taken(
+            &Scene::default(),
+            "deny if grant($i, $t, $a, $p), access(\"write\");"
+        ),
+        1
+    );
     let conditional = "check if grant($i, $t, $a, $p), $p.length() > 0;";
     assert_eq!(taken(&Scene::default(), conditional), 2 + 2 * 2);
 }

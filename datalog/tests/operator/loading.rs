@@ -432,6 +432,92 @@ fn operators_have_operands_of_their_types() {
     ]);
 }
 
+/// For each operator, a body that is of its types, and the operand that is not.
+#[test]
+fn every_operator_demands_its_types_of_every_operand() {
+    // An argument may be anything; `$d` is an integer, `$t` a text, `$p` a list of texts.
+    let body = |condition: &str| {
+        format!("deny if args($a), depth($d), task($t), resource($p), {condition};")
+    };
+    for (good, bad, place) in [
+        ("!($d > 1)", "!$d", "$d"),
+        ("$t.length() > 1", "$d.length() > 1", "$d"),
+        ("$d - 1 > 5", "$d - $t > 5", "$t"),
+        ("$d * 2 > 5", "$t * 2 > 5", "$t"),
+        ("$d | 2 > 5", "$d | $t > 5", "$t"),
+        ("$d + 1 > 5", "$d + $t > 5", "$t"),
+        ("$t + \"a\" == $t", "$t + 1 == $t", "1"),
+        ("$p.length() + 1 > 5", "$p + 1 > 5", "$p"),
+        ("$t.matches(\"^a$\")", "$d.matches(\"^a$\")", "$d"),
+        ("$d > 1 || $d < 0", "$t || $d < 0", "$t"),
+        ("$d > 1 && $d < 5", "$p && $d < 5", "$p"),
+        ("$d > 1 || $d == 0", "$d > 1 || $d", "$d > 1 || $d"),
+        (
+            "{1}.union({2}).contains($d)",
+            "$t.union({2}).contains($d)",
+            "$t",
+        ),
+        (
+            "{1}.intersection({2}).contains($d)",
+            "{1}.intersection($p).contains($d)",
+            "$p",
+        ),
+        ("$a.get(\"x\") == 1", "$t.get(\"x\") == 1", "$t"),
+        ("$p.get(1) == \"x\"", "$p.get(\"1\") == \"x\"", "\"1\""),
+        ("$a.get(\"x\") == 1", "$a.get($p) == 1", "$p"),
+        ("$t.contains(\"x\")", "$t.contains($d)", "$d"),
+        ("{1}.contains($d)", "{1}.contains(null)", "null"),
+        ("$p.contains($t)", "$d.contains($t)", "$d"),
+        ("$t.starts_with(\"x\")", "$d.starts_with(\"x\")", "$d"),
+        ("$t.ends_with(\"x\")", "$t.ends_with($d)", "$d"),
+        (
+            "$p.any($x -> $x == \"a\")",
+            "$t.any($x -> $x == \"a\")",
+            "$t",
+        ),
+        ("$p.any($x -> $x == \"a\")", "$p.any($x -> $x)", "$x"),
+        (
+            "$a.all($kv -> $kv.get(0) != \"x\")",
+            "$a.all($kv -> $kv > 1)",
+            "$kv",
+        ),
+        (
+            "[1, 2].all($x -> $x != $d)",
+            "[1, 2].all($x -> $x.contains($d))",
+            "$x",
+        ),
+        (
+            "{1, 2}.all($x -> $x != $d)",
+            "{1, 2}.all($x -> $x == $t)",
+            "$t",
+        ),
+        ("$a.get(\"x\") > 1", "$a.get(\"x\") > $t", "$t"),
+        ("$a.get(\"x\") + 1 > 5", "$a.get(\"x\") + $p == 5", "$p"),
+        ("$t.type() == \"string\"", "$t.type() == 1", "1"),
+        (
+            "($d > 1).try_or(false)",
+            "($d > 1).try_or(false) > 1",
+            "($d > 1).try_or(false)",
+        ),
+    ] {
+        load(&body(good));
+        let bad = body(bad);
+        let found = problems(&bad);
+        let shown: Vec<_> = found
+            .iter()
+            .map(|problem| (problem.code, bad.get(problem.span.clone()).unwrap()))
+            .collect();
+        assert_eq!(shown, [("wrong_type", place)], "{bad}");
+    }
+    let url = |condition: &str| format!("deny if url_arg(\"u\", $u), {condition};");
+    load(&url("$u.get(\"port\") > 1_024").replace("1_024", "1024"));
+    assert_eq!(
+        problems(&url("$u.get(\"port\") == \"443\""))[0].code,
+        "wrong_type"
+    );
+    assert_eq!(problems(&url("$u.get(\"host\") > 5"))[0].code, "wrong_type");
+}
+
 #[test]
 fn values_are_such_that_their_fact_can_have_them() {
     check(&[
@@ -749,6 +835,20 @@ fn conditions_that_never_hold_are_refused() {
             None,
         ),
         (
+            "deny if depth($d), 3 < $d, $d < 5;",
+            "deny if depth($d), 3 < $d, $d < 4;",
+            "contradiction",
+            "$d < 4",
+            None,
+        ),
+        (
+            "deny if depth($d), !($d > 3 && $d < 1000), $d < 3;",
+            "deny if depth($d), $d > 3 && $d < 1000, $d < 3;",
+            "contradiction",
+            "$d < 3",
+            None,
+        ),
+        (
             "label(\"a\", 1); check if agent($x), label($x, 1);",
             "label(\"a\", 1); check if agent($x), label($x, 2);",
             "contradiction",
@@ -756,6 +856,25 @@ fn conditions_that_never_hold_are_refused() {
             None,
         ),
     ]);
+}
+
+#[test]
+fn what_takes_long_to_find_out_is_not_taken_for_a_contradiction() {
+    let many: Vec<String> = (0..60).map(|n| n.to_string()).collect();
+    let many = many.join(",");
+    let condition = format!("[{many}].all($x -> [{many}].all($y -> $x + $y >= 0))");
+    let policy = format!("deny if depth(5), {condition};");
+    assert_eq!(load(&policy).warnings(), []);
+}
+
+#[test]
+fn a_fact_that_nobody_reads_is_reported_once() {
+    let found = problems("label(1); label(2); deny if depth(1);");
+    let shown: Vec<_> = found
+        .iter()
+        .map(|problem| (problem.code, problem.span.clone()))
+        .collect();
+    assert_eq!(shown, [("unused_fact", 0..5)]);
 }
 
 #[test]
@@ -906,6 +1025,8 @@ fn sixteen_brackets_fit_and_seventeen_do_not() {
         ["too_deep"]
     );
     load(&nested("!(", ")", 8));
+    let beside = vec!["($d > 1)"; 20].join(" || ");
+    load(&format!("deny if depth($d), {beside};"));
     assert_eq!(problems(&nested("!(", ")", 9))[0].code, "too_deep");
     let found = problems(&nested("((((((((((((((((([[[[{{{{", "", 1_000));
     assert_eq!(
