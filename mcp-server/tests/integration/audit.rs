@@ -95,7 +95,7 @@ async fn arguments_and_tokens_are_not_on_the_record() {
     let public = StandIn::mint_key().public().to_bytes_hex();
     assert_eq!(
         line["fields"]["key"],
-        json!({"id": 1, "public": format!("ed25519/{}", &public[..16])})
+        json!({"id": 1, "public": format!("ed25519/{}", public.get(..16).unwrap())})
     );
     assert_eq!(line["fields"]["session"], "ses-1");
     assert_eq!(line["fields"]["agent"], "report-writer");
