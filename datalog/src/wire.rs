@@ -172,6 +172,54 @@ pub(crate) fn query<'a>(
     })
 }
 
+/// True when terms or closures of a block are nested deeper than any view is: a list in a list, or
+/// a closure in a closure in a closure. Stops at the first, so nothing is followed deeper.
+pub(crate) fn is_nested_beyond_views(block: &schema::Block) -> bool {
+    let facts = block.facts.iter().map(|fact| &fact.predicate);
+    let queries = || block.checks.iter().flat_map(|check| &check.queries);
+    let rules = || block.rules.iter().chain(queries());
+    let heads = rules().map(|rule| &rule.head);
+    let bodies = rules().flat_map(|rule| &rule.body);
+    let mut terms = facts.chain(heads).chain(bodies).flat_map(|p| &p.terms);
+    let expressions = rules().flat_map(|rule| &rule.expressions);
+    let mut ops = expressions.flat_map(|expression| &expression.ops);
+    terms.any(|term| is_deeper(term, LISTS)) || ops.any(|op| is_deeper_op(op, CLOSURES))
+}
+
+/// Lists hold no lists.
+const LISTS: usize = 1;
+/// A closure without parameters holds one with parameters (see [`Inside`]).
+const CLOSURES: usize = 2;
+
+fn is_deeper(message: &schema::Term, levels: usize) -> bool {
+    let Some(inner) = levels.checked_sub(1) else {
+        return matches!(
+            &message.content,
+            Some(term::Content::Set(_) | term::Content::Array(_) | term::Content::Map(_))
+        );
+    };
+    match &message.content {
+        Some(term::Content::Set(set)) => set.set.iter().any(|term| is_deeper(term, inner)),
+        Some(term::Content::Array(list)) => list.array.iter().any(|term| is_deeper(term, inner)),
+        Some(term::Content::Map(map)) => {
+            let mut values = map.entries.iter().map(|entry| &entry.value);
+            values.any(|term| is_deeper(term, inner))
+        }
+        _ => false,
+    }
+}
+
+fn is_deeper_op(message: &schema::Op, levels: usize) -> bool {
+    match &message.content {
+        Some(op::Content::Value(term)) => is_deeper(term, LISTS),
+        Some(op::Content::Closure(closure)) => match levels.checked_sub(1) {
+            None => true,
+            Some(inner) => closure.ops.iter().any(|op| is_deeper_op(op, inner)),
+        },
+        Some(op::Content::Unary(_) | op::Content::Binary(_)) | None => false,
+    }
+}
+
 /// Bytes of all strings that the facts and checks of a block stand for, each counted as often as
 /// it is used. Symbols that are not defined count nothing.
 pub(crate) fn text_bytes(block: &schema::Block, symbols: &Symbols) -> usize {

@@ -30,7 +30,8 @@ impl UnverifiedToken {
     /// # Errors
     /// [`Denied::TokenTooLarge`], [`Denied::MalformedToken`], [`Denied::UnsupportedAlgorithm`],
     /// [`Denied::UnknownKey`] when no root key is named, [`Denied::BadSignature`] for signatures
-    /// of a wrong size, [`Denied::LimitExceeded`] for too many blocks.
+    /// of a wrong size, [`Denied::LimitExceeded`] for too many blocks, [`Denied::ProfileViolation`]
+    /// for what is nested deeper than any shape.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Denied> {
         let bytes = bytes.into();
         let text = token_text::encode(&bytes);

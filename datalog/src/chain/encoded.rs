@@ -7,7 +7,7 @@ use super::{
     Chain, ChainError, shape,
     signed::{ExternalSignature, KEY_BYTES, Proof, SignedBlock},
 };
-use crate::{limits::MAX_BLOCKS, revocation_id::RevocationId, token_text::MAX_TOKEN_BYTES};
+use crate::{limits::MAX_BLOCKS, revocation_id::RevocationId, token_text::MAX_TOKEN_BYTES, wire};
 
 /// A token that decodes to canonical messages: re-encoding gives the same bytes, every key is
 /// Ed25519, every signature has the right size, and the root key is named.
@@ -29,7 +29,7 @@ impl EncodedChain {
     /// Decodes a token's raw bytes. Work is linear in the bytes, which are bounded first.
     ///
     /// # Errors
-    /// Every [`ChainError`] but `Profile`.
+    /// Every [`ChainError`]; `Profile` only for what is nested deeper than any shape.
     pub fn decode(bytes: &[u8]) -> Result<Self, ChainError> {
         if bytes.len() > MAX_TOKEN_BYTES {
             return Err(ChainError::TooLarge {
@@ -119,6 +119,13 @@ impl EncodedBlock {
         };
         let content = schema::Block::decode(message.block.as_slice())
             .map_err(|_| ChainError::Malformed("a block does not decode"))?;
+        // Encoding what is nested costs its depth times its size.
+        if wire::is_nested_beyond_views(&content) {
+            return Err(ChainError::Profile {
+                block: index,
+                what: "nested deeper than any shape".to_owned(),
+            });
+        }
         if content.encode_to_vec() != message.block {
             return Err(ChainError::Malformed("a block is not canonical"));
         }

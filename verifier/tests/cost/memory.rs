@@ -3,9 +3,15 @@
 use std::{fs, sync::Arc};
 
 use allocation_counter::{AllocationInfo, measure};
-use bailiwick_datalog::{EncodedChain, Plan, chain::stem::Stem, token_text};
+use bailiwick_datalog::{
+    EncodedChain, Plan,
+    chain::stem::{Growth, Layout, Stem},
+    token_text,
+};
 use bailiwick_verifier::{UnverifiedToken, Verifier, holder::ProofVerifier};
+use biscuit_auth::format::schema;
 use proptest::prelude::*;
+use prost::Message;
 
 use crate::{
     bombs::{bombs, unsigned},
@@ -87,6 +93,31 @@ fn no_token_made_to_cost_memory_takes_more_than_8_mib() {
     }
 }
 
+/// The index of the grants is the larger part of a plan with many, and is not built twice.
+#[test]
+fn a_plan_of_a_descendant_shares_the_index_of_the_grants() {
+    let grants: String = (0..100)
+        .map(|n| format!("grant(\"g{n}\", \"tool-{n}\", \"read\", [\"files\", \"{n}\"]);"))
+        .collect();
+    let authority = crate::scene::authority() + &grants;
+    let bytes = |later: &[&str]| crate::forge::Draft::of(&authority, later).bytes();
+    let parent = bytes(&[]);
+    let stem = Stem::of(&EncodedChain::decode(&parent).unwrap()).unwrap();
+    let child = bytes(&["check if access(\"read\");"]);
+    let growth = Growth::decode(&child[Layout::of(&child).unwrap().last_block.unwrap()..]);
+    let growth = growth.unwrap();
+    let parent = Plan::compile(stem.chain(growth.proof()));
+    let chain = stem.grow(&growth).unwrap().chain(growth.proof());
+    let mut kept = Vec::new();
+    let mut taken = |compile: &dyn Fn() -> Plan| {
+        kept.reserve(1);
+        measure(|| kept.push(compile())).bytes_current
+    };
+    let shared = taken(&|| parent.compile_descendant(chain.clone()));
+    let own = taken(&|| Plan::compile(chain.clone()));
+    assert!(shared * 4 < own, "{shared} of {own} bytes");
+}
+
 /// A cache that counts in bytes holds no more than it was given only if weights are upper bounds.
 #[test]
 fn plans_and_stems_take_no_more_than_they_weigh() {
@@ -114,9 +145,23 @@ fn plans_and_stems_take_no_more_than_they_weigh() {
         let taken = measure(|| kept = Some(Stem::of(&chain).unwrap()));
         let weight = i64::try_from(stem.weight() + plan.weight()).unwrap();
         assert!(taken.bytes_current <= weight, "{}: {taken:?}", case.id);
+        assert!(stem.weight() >= symbol_bytes(&bytes), "{}", case.id);
         weighed += 1;
     }
     assert!(weighed > 300, "{weighed}");
+}
+
+/// Bytes of the symbols that first-party blocks list: a stem keeps them for the next block.
+fn symbol_bytes(token: &[u8]) -> usize {
+    let message = schema::Biscuit::decode(token).unwrap();
+    let own = message.blocks.into_iter();
+    let own = own.filter(|block| block.external_signature.is_none());
+    std::iter::once(message.authority)
+        .chain(own)
+        .map(|block| schema::Block::decode(block.block.as_slice()).unwrap())
+        .flat_map(|block| block.symbols)
+        .map(|symbol| symbol.len())
+        .sum()
 }
 
 proptest! {
