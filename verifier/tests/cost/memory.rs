@@ -116,6 +116,23 @@ fn a_plan_of_a_descendant_shares_the_index_of_the_grants() {
     let shared = taken(&|| parent.compile_descendant(chain.clone()));
     let own = taken(&|| Plan::compile(chain.clone()));
     assert!(shared * 4 < own, "{shared} of {own} bytes");
+    let weight = i64::try_from(parent.weight()).unwrap();
+    assert!(own <= weight, "{own} bytes, weighed {weight}");
+}
+
+/// A plan keeps the names of list arguments beside the conditions themselves.
+#[test]
+fn names_of_list_arguments_are_weighed_as_often_as_they_are_kept() {
+    let name = "n".repeat(2_000);
+    let check = format!("check if args($a), $a.get(\"{name}\").all($x -> [1].contains($x));");
+    let bytes = crate::scene::token(&[check.repeat(16).as_str()]).bytes();
+    let chain = EncodedChain::decode(&bytes).unwrap();
+    let mut kept = None;
+    let taken = measure(|| kept = Some(Plan::compile(chain.check_shape().unwrap())));
+    let weight = i64::try_from(kept.unwrap().weight()).unwrap();
+    let least = i64::try_from(2 * 16 * name.len()).unwrap();
+    assert!(taken.bytes_current >= least, "{taken:?}");
+    assert!(taken.bytes_current <= weight, "{taken:?}, weighed {weight}");
 }
 
 /// A cache that counts in bytes holds no more than it was given only if weights are upper bounds.
