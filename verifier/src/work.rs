@@ -146,6 +146,15 @@ fn a_known_chain_costs_nothing_and_one_block_more_costs_that_block() {
     }
 }
 
+#[test]
+fn a_verifier_without_memory_verifies_every_time() {
+    let forgetful = verifier().with_cache_bytes(0);
+    let token = child(&mint()).to_vec().unwrap();
+    for _ in 0..3 {
+        assert_eq!(cost(&forgetful, &token), (3, true));
+    }
+}
+
 /// What is wrong with a token that grows from a known one is said after reading it whole.
 #[test]
 fn a_bad_block_after_a_known_chain_is_verified_twice_at_most() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use bailiwick_verifier::holder::ProofVerifier;
+use bailiwick_verifier::{Evaluation, holder::ProofVerifier};
 use serde_json::json;
 
 use crate::forge::Draft;
@@ -18,6 +18,23 @@ fn scene(blocks: usize) -> crate::case::Case {
     let draft = Draft::of(&authority, &vec![checks; blocks - 1]);
     case("warm", "allow", &draft, "")
         .args(json!({"n": 5, "path": "files/a", "deep": [1, "x"], "flag": true}))
+}
+
+/// The engine copies the token's facts and symbols: where it is asked, it shows.
+#[test]
+fn the_engine_is_asked_where_the_evaluation_says_so() {
+    let case = scene(1);
+    let verifier = case.verifier(&Arc::new(ProofVerifier::default()));
+    let verifier = verifier.with_evaluation(Evaluation::Reference);
+    let (header, now) = (case.header_value(), case.now());
+    let call = Arc::new(case.canonical_call().unwrap());
+    let decide = || {
+        let permit = verifier.authorize_header(header.as_bytes(), &call, None, now);
+        assert!(permit.is_ok(), "{:?}", permit.err());
+    };
+    decide();
+    let warm = measure(decide);
+    assert!(warm.count_total > 100, "{warm:?}");
 }
 
 #[test]
