@@ -10,10 +10,10 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use bailiwick_benches::{
-    BLOCKS, NOW, authority, bombs, bound_chain, call, chain, chain_on_arguments, header, mint,
-    narrowing, root, time_proofs, verifier,
+    BLOCKS, NOW, POLICY, authority, bombs, bound_chain, call, chain, chain_on_arguments, header,
+    mint, narrowing, root, time_proofs, verifier,
 };
-use bailiwick_datalog::{Audience, Request, reference};
+use bailiwick_datalog::{Audience, OperatorPolicy, Request, reference};
 use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, Biscuit};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use ed25519_dalek::{Signer, SigningKey};
@@ -110,6 +110,21 @@ fn proofs(c: &mut Criterion) {
     });
     c.bench_function("check/warm_proof/8", |b| {
         b.iter_custom(|iterations| time_proofs(iterations, &bound, verifier).unwrap());
+    });
+}
+
+/// As `warm`, under an operator policy.
+fn policy(c: &mut Criterion) {
+    let policy = OperatorPolicy::load(POLICY).unwrap();
+    let verifier = verifier().unwrap().with_policy(Arc::new(policy));
+    let call = Arc::new(call().unwrap());
+    let header = header(&chain(8).unwrap()).unwrap();
+    c.bench_function("check/warm_policy/8", |b| {
+        b.iter(|| {
+            verifier
+                .authorize_header(black_box(&header), black_box(&call), None, NOW)
+                .unwrap()
+        });
     });
 }
 
@@ -250,6 +265,7 @@ criterion_group!(
     warm,
     hop,
     proofs,
+    policy,
     arguments,
     hostile,
     held,

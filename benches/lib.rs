@@ -213,6 +213,20 @@ pub fn bound_chain(blocks: usize) -> Fixture<Biscuit> {
     })
 }
 
+/// An operator policy of six rules over facts of its own, which every call of the benches passes.
+pub const POLICY: &str = r#"
+classification(["files", "hr"], "confidential");
+classification(["files", "board"], "secret");
+cleared("hr-desk", "confidential");
+touched($level) <- classification($path, $level), resource($r), $r.starts_with($path);
+deny if access($a), $a != "read", weekday($d), ["saturday", "sunday"].contains($d);
+deny if access("destructive"), time_of_day($m), $m >= 1080;
+deny if touched("secret"), depth($d), $d > 0;
+deny if agent($a), $a.matches("^trial-[0-9]+$"), access($x), $x != "read";
+check if resource($r), !$r.starts_with(["files", "hr"])
+  or touched($level), cleared($app, $level), application($app);
+"#;
+
 /// A token of so many blocks, each with the same two conditions on arguments and nothing else: the
 /// work that is compared with another kind of token. Bound to [`holder`], if that is asked for.
 ///

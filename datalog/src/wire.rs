@@ -58,6 +58,8 @@ impl Symbols {
     /// Adds a block's own symbols. `None` when one of them is already known, which the format
     /// forbids; the table is then of no use.
     pub(crate) fn extend(&mut self, symbols: &[String]) -> Option<()> {
+        self.listed.reserve(symbols.len());
+        self.known.reserve(symbols.len());
         for symbol in symbols {
             let symbol: Arc<str> = Arc::from(symbol.as_str());
             if DEFAULT_SYMBOLS.contains(&&*symbol) || !self.known.insert(Arc::clone(&symbol)) {

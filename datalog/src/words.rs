@@ -9,6 +9,11 @@ const MAX_SHOWN: usize = 200;
 /// zero-width characters) escaped as `\u{…}`, backticks too, and cut after 200 characters.
 /// Does not escape HTML; templates do.
 pub fn visible(text: &str) -> String {
+    // Most texts need nothing of this.
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'`';
+    if text.len() <= MAX_SHOWN && text.bytes().all(plain) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len().min(MAX_SHOWN));
     for (count, character) in text.chars().enumerate() {
         if count == MAX_SHOWN {

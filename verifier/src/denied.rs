@@ -373,7 +373,7 @@ impl From<Refused<'_>> for Denied {
             } => Self::CaveatFailed {
                 block,
                 delegate: delegate.map(|name| name.as_str().to_owned()),
-                condition: caveat.in_words(),
+                condition: caveat.in_brief(),
             },
         }
     }

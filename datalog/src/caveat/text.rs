@@ -1,11 +1,57 @@
 //! Caveats in plain words, for agents, approvers and auditors.
 
-use std::fmt::Display;
-
 use super::{ArgumentConstraint, ArgumentRule, Caveat, HostRule, Scalar, UrlRule};
 use crate::{authority::ProfileError, words::visible};
 
+/// How many entries of a list a refusal names.
+const MOST_NAMED: usize = 20;
+
 impl Caveat {
+    /// As [`Caveat::in_words`], naming the first twenty of a longer list: for refusals, which must
+    /// not cost what a hostile list can hold.
+    pub fn in_brief(&self) -> String {
+        match self.shortened() {
+            None => self.in_words(),
+            Some((short, left)) => format!("{} (and {left} more)", short.in_words()),
+        }
+    }
+
+    /// The caveat with the head of its list, and how many entries that leaves out, if it does.
+    fn shortened(&self) -> Option<(Self, usize)> {
+        fn head<T: Clone>(all: &[T]) -> Option<(Vec<T>, usize)> {
+            let (named, left) = all.split_at_checked(MOST_NAMED)?;
+            (!left.is_empty()).then(|| (named.to_vec(), left.len()))
+        }
+        let argument = |constraint: &ArgumentConstraint, rule| {
+            Self::Argument(ArgumentConstraint {
+                name: constraint.name.clone(),
+                rule,
+                optional: constraint.optional,
+            })
+        };
+        match self {
+            Self::Tools(names) => head(names).map(|(head, left)| (Self::Tools(head), left)),
+            Self::Access(words) => head(words).map(|(head, left)| (Self::Access(head), left)),
+            Self::ClosedWorld(names) => {
+                head(names).map(|(head, left)| (Self::ClosedWorld(head), left))
+            }
+            Self::ResourceUnder(paths) => {
+                head(paths).map(|(head, left)| (Self::ResourceUnder(head), left))
+            }
+            Self::Argument(constraint) => {
+                let (values, rule): (_, fn(Vec<Scalar>) -> ArgumentRule) = match &constraint.rule {
+                    ArgumentRule::OneOf(values) => (values, ArgumentRule::OneOf),
+                    ArgumentRule::Subset(values) => (values, ArgumentRule::Subset),
+                    ArgumentRule::AnyOf(values) => (values, ArgumentRule::AnyOf),
+                    ArgumentRule::AllOf(values) => (values, ArgumentRule::AllOf),
+                    _ => return None,
+                };
+                head(values).map(|(head, left)| (argument(constraint, rule(head)), left))
+            }
+            Self::Expiry { .. } | Self::Depth(_) | Self::Audience(_) => None,
+        }
+    }
+
     /// The caveat as the end of "the call …", such as "must be on a resource under `files/a`".
     /// Text from the token is shown with control and format characters escaped.
     pub fn in_words(&self) -> String {
@@ -170,11 +216,45 @@ fn quoted(texts: &[String], last: &str) -> String {
     )
 }
 
-fn joined(texts: impl Iterator<Item = impl Display>, last: &str) -> String {
-    let texts: Vec<String> = texts.map(|text| text.to_string()).collect();
+fn joined(texts: impl Iterator<Item = String>, last: &str) -> String {
+    let texts: Vec<String> = texts.collect();
     match texts.as_slice() {
         [] => "nothing".to_owned(),
         [one] => one.clone(),
         [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_twenty_of_a_list_and_counts_the_rest() {
+        let names = |count| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>();
+        let scalars = |count| (0..count).map(Scalar::Integer).collect::<Vec<_>>();
+        let argument = |rule| {
+            Caveat::Argument(ArgumentConstraint {
+                name: "a".to_owned(),
+                rule,
+                optional: true,
+            })
+        };
+        let of: [&dyn Fn(u8) -> Caveat; 8] = [
+            &|count| Caveat::Tools(names(count)),
+            &|count| Caveat::Access(names(count)),
+            &|count| Caveat::ClosedWorld(names(count)),
+            &|count| Caveat::ResourceUnder(names(count).into_iter().map(|n| vec![n]).collect()),
+            &|count| argument(ArgumentRule::OneOf(scalars(count.into()))),
+            &|count| argument(ArgumentRule::Subset(scalars(count.into()))),
+            &|count| argument(ArgumentRule::AnyOf(scalars(count.into()))),
+            &|count| argument(ArgumentRule::AllOf(scalars(count.into()))),
+        ];
+        for of in of {
+            assert_eq!(of(20).in_brief(), of(20).in_words());
+            let words = format!("{} (and 1 more)", of(20).in_words());
+            assert_eq!(of(21).in_brief(), words);
+        }
+        assert_eq!(Caveat::Depth(3).in_brief(), Caveat::Depth(3).in_words());
     }
 }

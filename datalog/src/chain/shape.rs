@@ -241,8 +241,8 @@ impl<'a> Reader<'a> {
     }
 
     fn later(&self) -> Result<LaterBlock, ChainError> {
+        self.only_later_facts()?;
         let facts = self.facts()?;
-        self.only_known(&facts, LATER_FACTS)?;
         let delegate = match self.at_most_once(&facts, "delegate")? {
             None => None,
             Some(Term::Str(name)) => Some(DelegateName::from_token((*name).to_owned())),
@@ -325,6 +325,19 @@ impl<'a> Reader<'a> {
             .map(|query| wire::query(query, &self.symbols))
             .collect::<Result<_, _>>()
             .map_err(|error| self.wire_error(error))
+    }
+
+    /// Refuses the first fact that a later block may not have, before any is read further.
+    fn only_later_facts(&self) -> Result<(), ChainError> {
+        let facts = self.block.content.facts.iter();
+        let mut names = facts.map(|fact| self.symbols.resolve(fact.predicate.name));
+        match names.find(|name| !name.is_some_and(|name| LATER_FACTS.contains(&name))) {
+            None => Ok(()),
+            Some(None) => Err(self.wire_error(WireError::Undefined)),
+            Some(Some(name)) => {
+                Err(self.violation(format!("the fact `{}`", crate::words::visible(name))))
+            }
+        }
     }
 
     fn only_known(&self, facts: &[PredicateView<'_>], known: &[&str]) -> Result<(), ChainError> {
