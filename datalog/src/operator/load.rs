@@ -76,6 +76,7 @@ fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
     let definitions = Definitions::of(statements, problems);
     facts::check(statements, &definitions, problems);
     variables::check(statements, problems);
+    refuse_reject_any(statements, problems);
     joins::check(statements, &definitions, problems);
     if problems.is_empty() {
         types::check(statements, &definitions, problems);
@@ -84,6 +85,23 @@ fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
     if problems.is_empty() {
         contradictions::check(statements, problems);
         reach::check(statements, problems);
+    }
+}
+
+/// `reject if A or B` refuses only what matches both, in the engine: whoever writes it means
+/// either, and would let through what was to be refused.
+fn refuse_reject_any(statements: &[Statement], problems: &mut Vec<Problem>) {
+    for statement in statements {
+        if let StatementKind::Rule {
+            kind: RuleKind::RejectIf,
+            queries,
+        } = &statement.kind
+            && queries.len() > 1
+        {
+            let message = "`reject if … or …` refuses only what matches every alternative";
+            let problem = Problem::new("reject_any", statement.span.clone(), message);
+            problems.push(problem.with_help("write one `reject if` for each alternative"));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 /// Every code, with what it says, in the order of the reference document.
-pub const PROBLEM_CODES: [(&str, &str); 23] = [
+pub const PROBLEM_CODES: [(&str, &str); 24] = [
     ("too_large", "the file is longer than a policy may be"),
     ("empty_policy", "the file holds no rule at all"),
     ("syntax_error", "the text is not Biscuit 3.3 Datalog"),
@@ -61,6 +61,10 @@ pub const PROBLEM_CODES: [(&str, &str); 23] = [
         "contradiction",
         "conditions that can't hold together, or one that never holds",
     ),
+    (
+        "reject_any",
+        "`reject if` with alternatives, which would refuse only what matches all of them",
+    ),
     ("conflicting_rules", "`allow` and `deny` of the very same"),
     (
         "unreachable_rule",
@@ -89,15 +93,11 @@ pub struct Problem {
 }
 
 /// Every code of a warning: the policy means what it says, but perhaps not what was wanted.
-pub const WARNING_CODES: [(&str, &str); 4] = [
+pub const WARNING_CODES: [(&str, &str); 3] = [
     ("always_true", "a condition that always holds"),
     (
         "open_host_suffix",
         "a host suffix without its dot, which other domains end with too",
-    ),
-    (
-        "reject_any",
-        "`reject if` with alternatives, which refuses only what matches all of them",
     ),
     (
         "unused_variable",

@@ -61,10 +61,23 @@ impl Parser<'_> {
             Some(Token::Variable(_)) => {
                 return Err(self.expected("a value; variables have no place inside a value"));
             }
-            _ => return Err(self.expected("a value")),
+            _ => return Err(self.expected_value()),
         };
         self.skip(1);
         Ok(constant)
+    }
+
+    /// Where a value should stand and a fact does, somebody wants it not to be there.
+    fn expected_value(&self) -> Problem {
+        let problem = self.expected("a value");
+        match (self.peek(), self.peek_at(1)) {
+            (Some(Token::Name(_)), Some(Token::Symbol("("))) | (Some(Token::Name("not")), _) => {
+                problem.with_help(
+                    "facts can't be negated; compare their values, as in `agent($a), $a != \"x\"`",
+                )
+            }
+            _ => problem,
+        }
     }
 
     fn array(&mut self, places: &mut Vec<Span>) -> Parsed<Constant> {

@@ -5,7 +5,7 @@ use super::{
     contradictions::always,
     definitions::{bodies, head},
     problem::Problem,
-    syntax::{Binary, Expr, ExprKind, Query, RuleKind, Statement, StatementKind, Term, Unary},
+    syntax::{Binary, Expr, ExprKind, Query, Statement, Term, Unary},
     types::constant,
     vocabulary::Known,
 };
@@ -19,16 +19,6 @@ pub(super) fn of(statements: &[Statement]) -> Vec<Problem> {
             for expression in &query.expressions {
                 open_suffixes(expression, &mut warnings);
             }
-        }
-        if let StatementKind::Rule {
-            kind: RuleKind::RejectIf,
-            queries,
-        } = &statement.kind
-            && queries.len() > 1
-        {
-            let message = "`reject if … or …` refuses only what matches every alternative";
-            let warning = Problem::new("reject_any", statement.span.clone(), message);
-            warnings.push(warning.with_help("write one `reject if` for each alternative"));
         }
     }
     warnings.sort_by_key(|warning| (warning.span.start, warning.span.end));

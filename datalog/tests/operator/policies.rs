@@ -174,7 +174,8 @@ fn rule(rng: &mut StdRng) -> String {
         "check if",
     ];
     let kind = kinds.choose(rng).unwrap();
-    let alternatives: Vec<String> = (0..if rng.gen_bool(0.2) { 2 } else { 1 })
+    let more = rng.gen_bool(0.2) && *kind != "reject if";
+    let alternatives: Vec<String> = (0..=usize::from(more))
         .map(|_| body(rng, &[], true))
         .collect();
     format!("{kind} {};", alternatives.join(" or "))
