@@ -147,6 +147,22 @@ fn a_known_chain_costs_nothing_and_one_block_more_costs_that_block() {
 }
 
 #[test]
+fn tokens_are_forgotten_with_the_keys_that_verified_them_and_only_then() {
+    let keys = |id| {
+        let root = PublicKeyHex::from(&SigningKey::from_bytes(&[7; 32]));
+        Arc::new(KeySet::from_entries([(id, root)]).unwrap())
+    };
+    let verifier = verifier();
+    let token = mint().to_vec().unwrap();
+    assert_eq!(cost(&verifier, &token), (2, true));
+    verifier.replace_keys(keys(1));
+    assert_eq!(cost(&verifier, &token), (0, true), "the same keys");
+    verifier.replace_keys(keys(2));
+    verifier.replace_keys(keys(1));
+    assert_eq!(cost(&verifier, &token), (2, true), "other keys between");
+}
+
+#[test]
 fn a_verifier_without_memory_verifies_every_time() {
     let forgetful = verifier().with_cache_bytes(0);
     let token = child(&mint()).to_vec().unwrap();
