@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
+use bailiwick_datalog::OperatorPolicy;
 use bailiwick_verifier::{Evaluation, holder::ProofVerifier};
 use serde_json::json;
 
@@ -55,4 +56,31 @@ fn a_known_token_is_decided_without_an_allocation() {
             assert_eq!(warm.count_total, 0, "{blocks} blocks: {warm:?}");
         }
     }
+}
+
+#[test]
+fn a_policy_costs_a_known_token_no_allocation_and_the_engine_is_asked_of_it_too() {
+    let policy = "deny if access(\"destructive\");";
+    let policy = Arc::new(OperatorPolicy::load(policy).unwrap());
+    let case = scene(1);
+    let (header, now) = (case.header_value(), case.now());
+    let call = Arc::new(case.canonical_call().unwrap());
+    let cost = |evaluation, policy: Option<&Arc<OperatorPolicy>>| {
+        let verifier = case.verifier(&Arc::new(ProofVerifier::default()));
+        let verifier = verifier.with_evaluation(evaluation);
+        verifier.replace_policy(policy.map(Arc::clone));
+        let decide = || {
+            let permit = verifier.authorize_header(header.as_bytes(), &call, None, now);
+            assert!(permit.is_ok(), "{:?}", permit.err());
+        };
+        decide();
+        measure(decide).count_total
+    };
+    assert_eq!(cost(Evaluation::Compiled, Some(&policy)), 0);
+    let without = cost(Evaluation::Reference, None);
+    let with = cost(Evaluation::Reference, Some(&policy));
+    assert!(
+        with > without + 50,
+        "{with} with a policy, {without} without"
+    );
 }
