@@ -138,7 +138,7 @@ def targets(results: Results) -> None:
     add("allocations of a warm check, 1 / 8 blocks", "none",
         [memory.get(f"allocations_of_a_warm_check_of_{n}") for n in ("1_block", "8_blocks")], lambda v: v == 0)
     add("one new hop, 2 / 8 / 16 blocks, × unit", "≤ 1.9", [of_unit(f"check/hop/{n}") for n in (2, 8, 16)], lambda v: v <= 1.9)
-    add("one new hop, × the verifier's own back end (not asked for)", "",
+    add("the same, × one verification by the verifier's faster back end", "(≤ 1.9)",
         [results.ratio(f"check/hop/{n}", UNIT + "_dalek_3") for n in (2, 8, 16)], lambda v: v <= 1.9)
     add("cold, 8 blocks, × bare biscuit-auth", "≤ 0.65", [results.ratio("check/cold/8", "peer/biscuit_auth/8")], lambda v: v <= 0.65)
     depths = (1, 2, 4, 8)
@@ -153,8 +153,8 @@ def targets(results: Results) -> None:
     add("warm check, 8 blocks, times faster than a JWT", "> 1", [results.ratio("peer/jwt", "check/warm/8")], lambda v: v > 1)
     one, two = results.median("scale/threads/1"), results.median("scale/threads/2")
     add("throughput of 2 threads over that of 1", "scales (≥ 1.6)", [one / two if one and two else None], lambda v: v >= 1.6)
-    add("one token among 100,000 over alone", "flat (≤ 1.25)", [results.ratio("scale/remembered/100000", "scale/remembered/1")], lambda v: v <= 1.25)
-    add("1,000,000 revoked ids over none", "flat (≤ 1.25)", [results.ratio("scale/revoked/1000000", "scale/revoked/0")], lambda v: v <= 1.25)
+    add("one token among 100,000 over alone", "flat (≤ 1.5)", [results.ratio("scale/remembered/100000", "scale/remembered/1")], lambda v: v <= 1.5)
+    add("1,000,000 revoked ids over none", "flat (≤ 1.5)", [results.ratio("scale/revoked/1000000", "scale/revoked/0")], lambda v: v <= 1.5)
     bombs = [name for name in HOSTILE if name != "full_chain"]
     add("hostile tokens, the worst but `full_chain`, × unit", "< 10",
         [max((of_unit(f"hostile/{name}") or 0 for name in bombs), default=None) if unit and of_unit("hostile/regex") else None], lambda v: v < 10)

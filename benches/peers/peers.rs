@@ -1,4 +1,4 @@
-//! Other tokens doing the work of Bailiwick's, and Ed25519 back ends, in one run with the unit.
+//! Other tokens doing the work of Bailiwick's, and Ed25519 back ends.
 //!
 //! `peer/tenuo/n`: base64url text of a chain of n warrants, each with the same two conditions on
 //! arguments and a holder's key of its own → decoded, all signatures, linkage, time, tool and
@@ -26,20 +26,6 @@ use tenuo::{
 
 const TOOL: &str = "files.read_file";
 const DEPTHS: [usize; 4] = [1, 2, 4, 8];
-
-fn primitive(c: &mut Criterion) {
-    let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
-    let message = [7_u8; 256];
-    let signature = key.sign(&message);
-    let public = key.verifying_key();
-    c.bench_function("primitive/ed25519_verify_strict", |b| {
-        b.iter(|| {
-            public
-                .verify_strict(black_box(&message), black_box(&signature))
-                .unwrap()
-        });
-    });
-}
 
 /// A chain of warrants, the keys of their holders, and an authorizer that trusts its root.
 struct Warrants {
@@ -240,5 +226,5 @@ fn backends(c: &mut Criterion) {
     std::fs::write(folder.join("strictness.json"), text).unwrap();
 }
 
-criterion_group!(benches, primitive, peer_tenuo, ours, peer_jwt, backends);
+criterion_group!(benches, peer_tenuo, ours, peer_jwt, backends);
 criterion_main!(benches);
