@@ -1,10 +1,12 @@
 //! The memory of proofs that were used.
 //!
-//! Owns the promise that no proof passes twice, however the wall clock moves, in bounded memory;
-//! and that nobody uses that memory up for all. Whoever's share is full is refused until its own
-//! proofs grow old, and the others are served. A share is counted twice: for the key that proves,
-//! and for the session. A key costs nothing to make, and a token that is bound to none can be bound
-//! to a thousand offline; a session takes an approval.
+//! Owns the promise that no proof passes this memory twice, however the wall clock moves, in bounded
+//! space; and that nobody uses it up for all. It ends with the process and is not shared between
+//! processes: a proof that was used may pass once more after a restart, or at another instance,
+//! while it is fresh. Whoever's share is full is refused until its own proofs grow old, and the
+//! others are served. A share is counted twice: for the key that proves, and for the session. A key
+//! costs nothing to make, and a token that is bound to none can be bound to a thousand offline; a
+//! session takes an approval.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -33,6 +33,11 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// the service behind it will, and refuse what could be read in two ways
 /// ([`Denied::unreadable_resource`]).
 ///
+/// It compares a proof of possession with the audience's origin and the path that it sees, so it
+/// must see the whole path: where a router or proxy before it strips a prefix (as axum's `nest`
+/// does for layers inside), honest proofs are refused as made for another URL. Put it around the
+/// nesting.
+///
 /// Token and proof do not reach the service: their headers are taken off.
 pub struct RequireToken<D> {
     shared: Arc<Shared<D>>,
