@@ -43,6 +43,7 @@ pub(crate) fn proves_origin(denied: &Denied) -> bool {
         | Denied::HolderProofMissing
         | Denied::HolderProofInvalid { .. }
         | Denied::HolderProofReplayed
+        | Denied::TooManyProofs { .. }
         | Denied::PolicyDenied { .. }
         | Denied::ApprovalRequired { .. }
         | Denied::BudgetExhausted { .. } => true,

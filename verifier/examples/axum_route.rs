@@ -37,7 +37,7 @@ pub(crate) fn app(mint_key: PublicKeyHex, clock: Arc<dyn Clock>) -> Result<Route
             vec![report],
             &arguments,
         ))
-    });
+    })?;
     Ok(Router::new()
         .route("/reports/{*report}", get(report))
         .route_layer(layer)

@@ -148,11 +148,20 @@ pub enum Denied {
         /// What needs approval.
         what: String,
     },
-    /// The session's budget for such calls is used up.
+    /// The session's budget for such calls is used up, or that of the operator policy's evaluation.
     #[error("the budget is used up: {what}")]
     BudgetExhausted {
         /// Which budget.
         what: String,
+    },
+    /// So many holder proofs came in so short a time that this one cannot be told from a replay.
+    /// The same call may pass once they are too old to be used again.
+    #[error("{what}: more than {limit} within two minutes; try again later")]
+    TooManyProofs {
+        /// Whose proofs were counted.
+        what: &'static str,
+        /// How many are remembered.
+        limit: usize,
     },
     /// A counted bound is passed.
     #[error("{what}: {count}, more than {limit}")]
@@ -229,7 +238,8 @@ impl Denied {
             Self::PolicyDenied { .. } => "policy_denied",
             Self::ApprovalRequired { .. } => "approval_required",
             Self::BudgetExhausted { .. } => "budget_exhausted",
-            Self::LimitExceeded { .. } => "limit_exceeded",
+            // A bound like the others, but one that time lifts.
+            Self::TooManyProofs { .. } | Self::LimitExceeded { .. } => "limit_exceeded",
         }
     }
 
@@ -261,7 +271,7 @@ impl Denied {
             | Self::HolderProofInvalid { .. }
             | Self::HolderProofReplayed
             | Self::LimitExceeded { .. } => Disposition::Token,
-            Self::RevocationStale { .. } => Disposition::Unavailable,
+            Self::RevocationStale { .. } | Self::TooManyProofs { .. } => Disposition::Unavailable,
             Self::ToolNotGranted { .. }
             | Self::ResourceNotGranted { .. }
             | Self::CaveatFailed { .. }

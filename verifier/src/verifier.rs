@@ -20,7 +20,7 @@ use crate::{
     clock::Now,
     denied::Denied,
     holder::{HolderError, HolderProof, ProofDemand, ProofVerifier},
-    keys::KeySet,
+    keys::{KeySet, MintKeyName},
     known::{DEFAULT_CACHE_BYTES, Established, Known},
     permit::Permit,
     revocation::{RevocationStatus, RevocationView},
@@ -123,6 +123,13 @@ impl Verifier {
         if before != keys {
             self.known.clear();
         }
+    }
+
+    /// The key that verifies tokens which name this root key id, if there is one now.
+    #[must_use]
+    pub fn key_with_id(&self, id: u32) -> Option<MintKeyName> {
+        let keys = self.keys.load();
+        keys.get(id).map(|public| MintKeyName::new(id, *public))
     }
 
     /// Puts another operator policy, or none, in force for all later decisions. What was verified
@@ -367,14 +374,12 @@ impl Verifier {
                     what: problem.to_string(),
                 },
                 HolderError::Replayed => Denied::HolderProofReplayed,
-                HolderError::TooManyProofs { capacity } => Denied::LimitExceeded {
-                    what: "proofs remembered".to_owned(),
-                    count: capacity.saturating_add(1),
+                HolderError::TooManyProofs { capacity } => Denied::TooManyProofs {
+                    what: "proofs of possession",
                     limit: capacity,
                 },
-                HolderError::ShareUsedUp { share } => Denied::LimitExceeded {
-                    what: "proofs remembered of one holder or session".to_owned(),
-                    count: share.saturating_add(1),
+                HolderError::ShareUsedUp { share } => Denied::TooManyProofs {
+                    what: "proofs of possession by one holder or in one session",
                     limit: share,
                 },
             })

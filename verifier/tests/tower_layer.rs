@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use bailiwick_datalog::{
-    Access, Audience, Authority, Grant, ResourcePath, Timestamp, ToolName, canonical_call_digest,
-    token_text,
+    Access, Audience, Authority, Call, Grant, ResourcePath, Timestamp, ToolName,
+    canonical_call_digest, token_text,
 };
 use bailiwick_verifier::{
-    ManualClock,
+    Denied, KeySet, ManualClock, MemoryRevocations, Verifier, VerifierConfig,
     holder::{HolderKey, ProofRequest},
     signed::PublicKeyHex,
+    tower::{ProtectedResource, ProtectedResourceError, RequireToken},
 };
 use biscuit_auth::{KeyPair, PrivateKey, builder::Algorithm};
 use ed25519_dalek::SigningKey;
@@ -108,11 +109,15 @@ impl Answer {
 }
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> Answer {
+    get_from(app(), path, headers).await
+}
+
+async fn get_from(app: Router, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::get(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = app().oneshot(request.body(Body::empty()).unwrap());
+    let response = app.oneshot(request.body(Body::empty()).unwrap());
     Answer::of(response.await.unwrap()).await
 }
 
@@ -244,8 +249,12 @@ async fn a_bound_token_needs_a_proof_for_this_service_and_request() {
             .dpop
     };
     let own = proof_for("http://127.0.0.1:3000/reports/2026/q3.md", "id-1");
-    let answer = get(PATH, &[("authorization", &authorization), ("dpop", &own)]).await;
+    let once = app();
+    let headers = [("authorization", authorization.as_str()), ("dpop", &own)];
+    let answer = get_from(once.clone(), PATH, &headers).await;
     assert_eq!(answer.status, StatusCode::OK);
+    let answer = get_from(once, PATH, &headers).await;
+    assert_eq!(answer.code(), "holder_proof_replayed");
     let other = proof_for("http://evil.example/reports/2026/q3.md", "id-2");
     let headers = [
         ("authorization", authorization.as_str()),
@@ -254,4 +263,80 @@ async fn a_bound_token_needs_a_proof_for_this_service_and_request() {
     ];
     let answer = get(PATH, &headers).await;
     assert_eq!(answer.code(), "holder_proof_invalid");
+}
+
+/// A service that a router further out has under `/gw`, told so or not.
+fn nested(resource: ProtectedResource) -> Router {
+    let verifier = Verifier::new(VerifierConfig {
+        audience: resource.audience().clone(),
+        keys: Arc::new(KeySet::from_entries([(1, PublicKeyHex::from(&mint_key()))]).unwrap()),
+        revocations: Arc::new(MemoryRevocations::fixed([])),
+    });
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOW)));
+    let layer = RequireToken::new(Arc::new(verifier.unwrap()), clock, resource, |_| {
+        let report = ResourcePath::parse("reports/2026/q3.md").unwrap();
+        let tool = ToolName::parse("reports.read").unwrap();
+        Ok(Call::new(tool, Access::Read, vec![report], &Map::new()))
+    });
+    let route = axum::routing::get(async || "read");
+    let inner = Router::new()
+        .route("/q3", route)
+        .route_layer(layer.unwrap());
+    Router::new().nest("/gw", inner)
+}
+
+#[tokio::test]
+async fn a_proof_is_for_the_whole_path_where_a_prefix_is_taken_off() {
+    let mut bound = authority();
+    bound.holder = Some(holder_key().thumbprint());
+    let text = text_of(&bound);
+    let resource = || ProtectedResource::new(bound.audience.clone(), ["http://i.example"]).unwrap();
+    let status = async |resource: ProtectedResource, url: &str| {
+        let tool = ToolName::parse("reports.read").unwrap();
+        let proof = holder_key().create_proof(&ProofRequest {
+            method: "GET",
+            url,
+            token_text: &text,
+            call_digest: &canonical_call_digest(&tool, &Map::new()).unwrap(),
+            id: "id",
+            issued_at: Timestamp::from_unix(NOW),
+        });
+        let authorization = format!("DPoP {text}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("dpop", &proof.dpop),
+        ];
+        get_from(nested(resource), "/gw/q3", &headers).await.status
+    };
+    let told = || resource().below("/gw").unwrap();
+    assert_eq!(
+        status(told(), "http://127.0.0.1:3000/gw/q3").await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        status(told(), "http://127.0.0.1:3000/q3").await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        status(resource(), "http://127.0.0.1:3000/gw/q3").await,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[test]
+fn a_layer_is_for_what_its_verifier_guards() {
+    let verifier = Verifier::new(VerifierConfig {
+        audience: Audience::parse("http://127.0.0.1:3000/other").unwrap(),
+        keys: Arc::new(KeySet::default()),
+        revocations: Arc::new(MemoryRevocations::fixed([])),
+    });
+    let resource = ProtectedResource::new(authority().audience, ["http://i.example"]).unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOW)));
+    let layer = RequireToken::new(Arc::new(verifier.unwrap()), clock, resource, |_| {
+        Err(Denied::BadSignature)
+    });
+    assert!(matches!(
+        layer.err(),
+        Some(ProtectedResourceError::OtherAudience { .. })
+    ));
 }

@@ -154,7 +154,9 @@ impl Gate {
         if proves_origin(&denied)
             && let Some(chain) = stated_chain(header)
         {
-            self.record_refusal(&chain, None, &denied, now).await;
+            // Its signatures verified, so it was by the key that its id stands for.
+            let key = self.verifier.key_with_id(chain.root_key_id());
+            self.record_refusal(&chain, key, &denied, now).await;
         }
         Err(Refusal::Denied(denied))
     }

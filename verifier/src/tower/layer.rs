@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ProtectedResource, refusal::Refusal};
+use super::{ProtectedResource, ProtectedResourceError, refusal::Refusal};
 use crate::{
     clock::Clock, denied::Denied, holder::HolderProof, permit::Permit, verifier::Verifier,
 };
@@ -33,10 +33,10 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// the service behind it will, and refuse what could be read in two ways
 /// ([`Denied::unreadable_resource`]).
 ///
-/// It compares a proof of possession with the audience's origin and the path that it sees, so it
-/// must see the whole path: where a router or proxy before it strips a prefix (as axum's `nest`
-/// does for layers inside), honest proofs are refused as made for another URL. Put it around the
-/// nesting.
+/// It compares a proof of possession with the audience's origin and the path that it sees: where a
+/// router or proxy before it takes a prefix off (as axum's `nest` does for layers inside),
+/// [`ProtectedResource::below`] has to name it, or honest proofs are refused as made for another
+/// URL.
 ///
 /// Token and proof do not reach the service: their headers are taken off.
 pub struct RequireToken<D> {
@@ -55,22 +55,31 @@ where
     D: Fn(&Parts) -> Result<Call, Denied>,
 {
     /// A layer that decides with `verifier`, at the time of `clock`, what `describe` makes of a
-    /// request. The audience of `resource` should be the verifier's.
+    /// request.
+    ///
+    /// # Errors
+    /// [`ProtectedResourceError::OtherAudience`] unless `resource` is what the verifier guards.
     pub fn new(
         verifier: Arc<Verifier>,
         clock: Arc<dyn Clock>,
         resource: ProtectedResource,
         describe: D,
-    ) -> Self {
+    ) -> Result<Self, ProtectedResourceError> {
+        if verifier.audience() != resource.audience() {
+            return Err(ProtectedResourceError::OtherAudience {
+                verifier: verifier.audience().to_string(),
+                resource: resource.audience().to_string(),
+            });
+        }
         let shared = Shared {
             verifier,
             clock,
             resource,
             describe,
         };
-        Self {
+        Ok(Self {
             shared: Arc::new(shared),
-        }
+        })
     }
 }
 

@@ -28,6 +28,8 @@ pub struct ProtectedResource {
     name: Option<String>,
     origin: String,
     metadata_path: String,
+    /// What was taken off the front of each path before the layer sees it.
+    stripped: String,
 }
 
 /// Why an audience cannot be that of an HTTP service, or an authorization server not be named.
@@ -40,6 +42,18 @@ pub enum ProtectedResourceError {
     /// No authorization server is named, so a client could not get a token anywhere.
     #[error("no authorization server is named")]
     NoAuthorizationServer,
+    /// The verifier guards another audience, so every token that clients are told to ask for would
+    /// be refused.
+    #[error("the verifier guards `{verifier}`, not `{resource}`")]
+    OtherAudience {
+        /// The verifier's audience.
+        verifier: String,
+        /// The resource's.
+        resource: String,
+    },
+    /// A prefix that is to stand before each path does not begin with `/`, or ends with it.
+    #[error("`{0}` is not a prefix of paths, such as `/api`")]
+    Prefix(String),
     /// An authorization server is not named by an http or https URL.
     #[error("`{0}` is not the http or https URL of an authorization server")]
     AuthorizationServer(String),
@@ -72,6 +86,7 @@ impl ProtectedResource {
             audience,
             authorization_servers: servers,
             name: None,
+            stripped: String::new(),
         })
     }
 
@@ -80,6 +95,24 @@ impl ProtectedResource {
     pub fn named(self, name: impl Into<String>) -> Self {
         let name = Some(name.into());
         Self { name, ..self }
+    }
+
+    /// Says that a router or proxy takes this prefix off every path before the layer sees it, as
+    /// axum's `nest` does: proofs of possession are made for the path with it.
+    ///
+    /// # Errors
+    /// [`ProtectedResourceError::Prefix`] unless it begins with `/` and goes on after it.
+    pub fn below(self, prefix: &str) -> Result<Self, ProtectedResourceError> {
+        let readable = prefix.starts_with('/')
+            && !prefix.ends_with('/')
+            && split(&format!("{}{prefix}", self.origin)).is_some_and(|(_, path)| path == prefix);
+        match readable {
+            true => Ok(Self {
+                stripped: prefix.to_owned(),
+                ..self
+            }),
+            false => Err(ProtectedResourceError::Prefix(prefix.to_owned())),
+        }
     }
 
     /// The audience that tokens must have.
@@ -168,7 +201,7 @@ impl ProtectedResource {
     /// The URL of a request to the service as the service knows itself, for proofs of possession:
     /// whatever `Host` says has no part in it.
     pub(super) fn url_of(&self, request: &Uri) -> String {
-        format!("{}{}", self.origin, request.path())
+        format!("{}{}{}", self.origin, self.stripped, request.path())
     }
 }
 
@@ -275,6 +308,17 @@ mod tests {
             json!(["https://issuer.example"])
         );
         assert_eq!(document["resource_name"], "Reports");
+    }
+
+    #[test]
+    fn a_prefix_begins_with_a_slash_and_does_not_end_with_one() {
+        let below = |prefix| resource("https://api.example/x").unwrap().below(prefix);
+        let url = |prefix| below(prefix).unwrap().url_of(&Uri::from_static("/a?q"));
+        assert_eq!(url("/v1/api"), "https://api.example/v1/api/a");
+        for bad in ["", "/", "v1", "/v1/", "/v1?q", "/v1#f", "/v 1"] {
+            let refused = Err(ProtectedResourceError::Prefix(bad.to_owned()));
+            assert_eq!(below(bad), refused, "{bad}");
+        }
     }
 
     #[test]
