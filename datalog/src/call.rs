@@ -210,6 +210,11 @@ impl UrlArgument {
         if url.as_str() != text && without_root_path != text.trim_end_matches('/') {
             return None;
         }
+        // The parser leaves the host of a scheme that it does not know as it is written: in upper
+        // case, or an IP literal.
+        if url::Host::parse(host) != Ok(url::Host::Domain(host.to_owned())) {
+            return None;
+        }
         if host.is_empty() || host.ends_with('.') || host.starts_with('.') {
             return None;
         }
@@ -293,6 +298,7 @@ mod tests {
             ("api.example.com", 443, "/v1/a")
         );
         assert!(UrlArgument::parse("https://api.example.com").is_some());
+        assert!(UrlArgument::parse("other://api.example.com:443/").is_some());
         for bad in [
             "https://user@h.example/",
             "https://h.example\\@evil.example/",
@@ -302,6 +308,9 @@ mod tests {
             "https://0x7f.1/",
             "https://h.example./",
             "https://H.example/",
+            "other://H.example:443/",
+            "other://127.0.0.1:443/",
+            "other://0x7f.1:443/",
             "https://h.example/a/../b",
             "https://h.example/%2e%2e",
             " https://h.example/",

@@ -199,7 +199,19 @@ impl OperatorPolicy {
     /// What every rule says of one resource of a call, and which one decides.
     #[must_use]
     pub fn explain(&self, authority: &Authority, request: &Request<'_>) -> Explanation {
-        explanation::explain(self, authority, request)
+        self.explain_within(authority, request, &mut Steps::default())
+    }
+
+    /// As [`OperatorPolicy::explain`], out of a budget that the resources of a call share. Only the
+    /// decision counts.
+    #[must_use]
+    pub fn explain_within(
+        &self,
+        authority: &Authority,
+        request: &Request<'_>,
+        steps: &mut Steps,
+    ) -> Explanation {
+        explanation::explain(self, authority, request, steps)
     }
 
     fn deciding(&self) -> impl Iterator<Item = &CompiledRule> {

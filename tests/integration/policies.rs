@@ -197,6 +197,12 @@ fn a_test_passes_when_every_case_does_and_fails_when_one_does_not() {
         json!({"event": "policy_tested", "passed": 2, "failed": 0})
     );
 
+    // What tries nothing has shown nothing.
+    assert_eq!(
+        lines(&test(&[]).expect_code(1))[0],
+        json!({"event": "policy_tested", "passed": 0, "failed": 0})
+    );
+
     let mut other_line = draft.clone();
     other_line["line"] = json!(5);
     let mut unexpected = draft.clone();

@@ -1,6 +1,6 @@
 //! Conditions that can't hold: on their own, or together in one rule body.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     constant::Constant,
@@ -17,10 +17,7 @@ use super::{
 use crate::name::Access;
 
 pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
-    let mut heads: BTreeMap<&str, Vec<&Predicate>> = BTreeMap::new();
-    for head in statements.iter().filter_map(head) {
-        heads.entry(&head.name).or_default().push(head);
-    }
+    let defined = Defined::by(statements);
     for query in statements.iter().flat_map(bodies) {
         let dead = query
             .expressions
@@ -32,7 +29,7 @@ pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
             Problem::new("contradiction", expression.span.clone(), message)
         }));
         let missing = query.predicates.iter();
-        let missing = missing.filter(|predicate| !can_exist(predicate, &heads));
+        let missing = missing.filter(|predicate| !defined.may_hold(predicate));
         problems.extend(missing.map(|predicate| {
             let message = format!("the policy defines no such `{}`", predicate.name);
             Problem::new("contradiction", predicate.span.clone(), message)
@@ -58,19 +55,73 @@ pub(super) fn always(expression: &Expr) -> Option<bool> {
     }
 }
 
-/// True when a fact of the token or the request, or when a definition fits.
-fn can_exist(predicate: &Predicate, heads: &BTreeMap<&str, Vec<&Predicate>>) -> bool {
-    let fits = |head: &&Predicate| {
-        let mut pairs = predicate.terms.iter().zip(&head.terms);
-        pairs.all(
-            |(wanted, given)| match (wanted.constant(), given.constant()) {
-                (Some(wanted), Some(given)) => wanted == given,
-                _ => true,
-            },
-        )
-    };
-    let own = heads.get(predicate.name.as_str());
-    Known::of(&predicate.name).is_some() || own.is_some_and(|heads| heads.iter().any(fits))
+/// What the facts of a policy can be.
+#[derive(Default)]
+struct Defined<'a> {
+    heads: BTreeMap<&'a str, Vec<(&'a Predicate, Option<&'a Query>)>>,
+    /// What stands in each place of a fact: the values, and whether a rule may derive others.
+    places: BTreeMap<(&'a str, usize), (BTreeSet<&'a Constant>, bool)>,
+}
+
+impl<'a> Defined<'a> {
+    fn by(statements: &'a [Statement]) -> Self {
+        let mut defined = Self::default();
+        for statement in statements {
+            let Some(head) = head(statement) else {
+                continue;
+            };
+            let body = bodies(statement).first();
+            let heads = defined.heads.entry(&head.name).or_default();
+            heads.push((head, body));
+            for (index, term) in head.terms.iter().enumerate() {
+                let place = defined.places.entry((&head.name, index)).or_default();
+                match term.constant() {
+                    Some(value) => {
+                        place.0.insert(value);
+                    }
+                    None => place.1 = true,
+                }
+            }
+        }
+        defined
+    }
+
+    /// True for a fact of the token or the request, and where a definition fits.
+    fn may_hold(&self, predicate: &Predicate) -> bool {
+        let fits = |(head, body): &(&Predicate, Option<&Query>)| {
+            let mut pairs = predicate.terms.iter().zip(&head.terms);
+            pairs.all(
+                |(wanted, given)| match (wanted.constant(), given.constant()) {
+                    (Some(wanted), Some(given)) => wanted == given,
+                    (Some(value), None) => {
+                        body.is_none_or(|body| self.may_take(body, given, value))
+                    }
+                    _ => true,
+                },
+            )
+        };
+        let own = self.heads.get(predicate.name.as_str());
+        Known::of(&predicate.name).is_some() || own.is_some_and(|heads| heads.iter().any(fits))
+    }
+
+    /// True when every fact of a body that a variable stands in can have a value there.
+    fn may_take(&self, body: &Query, variable: &Term, value: &Constant) -> bool {
+        body.predicates.iter().all(|predicate| {
+            let mut terms = predicate.terms.iter().enumerate();
+            terms.all(|(index, term)| {
+                if term.variable() != variable.variable() {
+                    return true;
+                }
+                let Some(known) = Known::of(&predicate.name) else {
+                    let place = self.places.get(&(predicate.name.as_str(), index));
+                    return place
+                        .is_some_and(|(values, derived)| *derived || values.contains(value));
+                };
+                let domain = known.columns().get(index);
+                domain.is_none_or(|domain| domain.check(value, term).is_ok())
+            })
+        })
+    }
 }
 
 /// The first thing in a body that contradicts what stands before it.
@@ -165,6 +216,9 @@ impl<'a> Subjects<'a> {
             ExprKind::Binary(Binary::And, left, right) if positive => {
                 self.add_condition(left, true) && self.add_condition(right, true)
             }
+            ExprKind::Binary(Binary::Or, left, right) if !positive => {
+                self.add_condition(left, false) && self.add_condition(right, false)
+            }
             ExprKind::Binary(operator, left, right) => {
                 let demand = match (
                     variable(left),
@@ -204,6 +258,15 @@ fn variable(expr: &Expr) -> Option<&str> {
         ExprKind::Unary(Unary::Parens, inside) => variable(inside),
         _ => None,
     }
+}
+
+/// True when a condition holds whatever values its body's facts have: its opposite contradicts
+/// them.
+pub(super) fn tautology(query: &Query, condition: &Expr) -> bool {
+    let mut subjects = Subjects::default();
+    let mut predicates = query.predicates.iter();
+    predicates.all(|predicate| subjects.add_fact(predicate).is_none())
+        && !subjects.add_condition(condition, false)
 }
 
 /// Something that a condition demands of one value.

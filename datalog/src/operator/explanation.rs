@@ -63,10 +63,11 @@ pub(super) fn explain(
     policy: &OperatorPolicy,
     authority: &Authority,
     request: &Request<'_>,
+    steps: &mut Steps,
 ) -> Explanation {
-    let mut steps = Steps::default();
-    let decision = policy.decide_within(authority, request, &mut steps);
-    let taken = steps.taken();
+    let before = steps.taken();
+    let decision = policy.decide_within(authority, request, steps);
+    let taken = steps.taken().saturating_sub(before);
     let mut rules = outcomes(policy, authority, request);
     let (decided_by, reason) = match &decision {
         Err(refused) => (rule_of(refused).map(|rule| rule.line), refused.to_string()),

@@ -78,6 +78,9 @@ impl Domain {
             Self::Thumbprint => "the thumbprint of a key",
             Self::Path => "a list of segments",
             Self::Arguments | Self::Url => "a map",
+            Self::Scheme => "the scheme of a URL",
+            Self::Host => "the host of a URL",
+            Self::Segment => "a segment",
         }
     }
 
@@ -111,7 +114,35 @@ impl Domain {
             }
             (Self::Weekday, Constant::Text(word)) => one_of(word, &clock::WEEKDAYS, &term.span),
             (Self::Path, Constant::Array(segments)) => path(segments, term),
+            (Self::Segment, Constant::Text(_)) => {
+                path(std::slice::from_ref(constant), &without_items(term))
+            }
+            (Self::Segment, Constant::Null) => Ok(()),
+            (Self::Host, Constant::Text(text)) => {
+                let edge = |c: char| c == '.';
+                match text.is_empty() || text.starts_with(edge) || text.ends_with(edge) {
+                    true => Err(impossible(&term.span, "no host begins or ends like this")),
+                    false => host(text, &term.span),
+                }
+            }
+            (Self::Scheme, Constant::Text(text)) => scheme(text, &term.span),
             _ => Err(self.wrong_type(constant, term)),
+        }
+    }
+
+    /// Checks that a value of this kind can begin with, end with or contain something.
+    ///
+    /// # Errors
+    /// `wrong_type`, `impossible_value`.
+    pub(super) fn check_part(self, constant: &Constant, term: &Term) -> Result<(), Problem> {
+        match (self, constant) {
+            (Self::Path, Constant::Array(segments)) if !segments.is_empty() => path(segments, term),
+            (Self::Path, Constant::Array(_)) => Ok(()),
+            (Self::Path, _) => Self::Segment.check(constant, term),
+            (Self::ToolName, Constant::Text(text)) if !text.is_empty() => tool(text, &term.span),
+            (Self::Host, Constant::Text(text)) => host(text, &term.span),
+            (Self::Scheme, Constant::Text(text)) if !text.is_empty() => scheme(text, &term.span),
+            _ => Ok(()),
         }
     }
 
@@ -159,6 +190,39 @@ fn one_of(word: &str, words: &[&str], span: &Span) -> Result<(), Problem> {
         false => did_you_mean(&lower, words.iter().copied()),
     };
     let message = format!("`{}` is none of `{}`", visible(word), words.join("`, `"));
+    Err(impossible(span, message).with_help_if(help))
+}
+
+fn without_items(term: &Term) -> Term {
+    Term {
+        items: Vec::new(),
+        ..term.clone()
+    }
+}
+
+/// Hosts are in lower case and in the ASCII form of international names.
+fn host(text: &str, span: &Span) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    lower_case(text, span, plain, "a host is `[a-z0-9._-]`")
+}
+
+fn scheme(text: &str, span: &Span) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+.-".contains(c);
+    lower_case(text, span, plain, "a scheme is `[a-z0-9+.-]`, without `:`")
+}
+
+fn lower_case(
+    text: &str,
+    span: &Span,
+    plain: impl Fn(char) -> bool,
+    message: &str,
+) -> Result<(), Problem> {
+    if text.chars().all(&plain) {
+        return Ok(());
+    }
+    let lower = text.to_ascii_lowercase();
+    let help = lower.chars().all(&plain);
+    let help = help.then(|| format!("did you mean `{lower}`?"));
     Err(impossible(span, message).with_help_if(help))
 }
 

@@ -93,11 +93,19 @@ pub struct Problem {
 }
 
 /// Every code of a warning: the policy means what it says, but perhaps not what was wanted.
-pub const WARNING_CODES: [(&str, &str); 3] = [
+pub const WARNING_CODES: [(&str, &str); 5] = [
     ("always_true", "a condition that always holds"),
     (
         "open_host_suffix",
         "a host suffix without its dot, which other domains end with too",
+    ),
+    (
+        "open_host_part",
+        "a comparison with the beginning or the middle of a host, which other domains have too",
+    ),
+    (
+        "line_break",
+        "a regular expression whose `.` stops at a line break, which arguments and tasks may hold",
     ),
     (
         "unused_variable",

@@ -47,6 +47,18 @@ pub(super) fn compile(pattern: &Expr) -> Result<Regex, Problem> {
         .map_err(|error| invalid(error.to_string()))
 }
 
+/// True when a `.` of a valid pattern leaves out line breaks, and nobody said that it should.
+pub(super) fn stops_at_line_breaks(text: &str) -> bool {
+    let with_all = regex_syntax::ParserBuilder::new()
+        .dot_matches_new_line(true)
+        .build()
+        .parse(text);
+    match (regex_syntax::parse(text), with_all) {
+        (Ok(plain), Ok(with_all)) => plain != with_all,
+        _ => false,
+    }
+}
+
 /// The kind of error alone: the library's message shows the pattern over several lines.
 fn reason(error: &regex_syntax::Error) -> String {
     match error {
@@ -60,8 +72,13 @@ fn anchored(text: &str) -> String {
     let inner = text.strip_prefix('^').unwrap_or(text);
     let inner = inner.strip_suffix('$').unwrap_or(inner);
     let inner = visible(&inner.replace('\\', "\\\\").replace('"', "\\\""));
-    match inner.contains('|') {
+    let whole = match inner.contains('|') {
         true => format!("write \"^(?:{inner})$\""),
         false => format!("write \"^{inner}$\""),
+    };
+    // Whoever wrote no anchor at all may want what stands anywhere.
+    match text.starts_with('^') || text.ends_with('$') || text.starts_with("(?") {
+        true => whole,
+        false => format!("{whole}, or \"(?s)^.*(?:{inner}).*$\" to find it anywhere"),
     }
 }

@@ -1,12 +1,16 @@
 //! Types of expressions, as far as the text tells: an operator that could never have an answer is
 //! refused, and so is a comparison with a value that its fact can't have.
 
+use std::collections::BTreeMap;
+
 use super::{
     constant::Constant,
     definitions::{Definitions, bodies},
     facts::as_segments,
-    problem::{Problem, did_you_mean},
-    syntax::{Binary, Expr, ExprKind, Predicate, Query, Statement, Term, TermKind, Unary},
+    problem::{MAX_PROBLEMS, Problem, did_you_mean},
+    syntax::{
+        Binary, Expr, ExprKind, Predicate, Query, Statement, StatementKind, Term, TermKind, Unary,
+    },
     value::URL_PARTS,
     vocabulary::{Domain, Known},
 };
@@ -57,11 +61,14 @@ impl Kind {
             | Domain::ToolName
             | Domain::Access
             | Domain::Weekday
-            | Domain::Thumbprint => Self::Text,
+            | Domain::Thumbprint
+            | Domain::Scheme
+            | Domain::Host => Self::Text,
             Domain::Date => Self::Date,
             Domain::Digest => Self::Bytes,
             Domain::Path => Self::Array,
             Domain::Arguments | Domain::Url => Self::Map,
+            Domain::Segment => Self::Unknown,
         }
     }
 
@@ -81,6 +88,13 @@ impl Shape {
     const fn plain(kind: Kind) -> Self {
         Self { kind, domain: None }
     }
+
+    fn of(domain: Domain) -> Self {
+        Self {
+            kind: Kind::of_domain(domain),
+            domain: Some(domain),
+        }
+    }
 }
 
 /// The variables in force, each with what is known of it.
@@ -91,9 +105,23 @@ pub(super) fn check(
     definitions: &Definitions,
     problems: &mut Vec<Problem>,
 ) {
+    let mut ground: Ground<'_> = BTreeMap::new();
+    for statement in statements {
+        if let StatementKind::Fact(fact) = &statement.kind {
+            ground.entry(&fact.name).or_default().push(fact);
+        }
+    }
     for query in statements.iter().flat_map(bodies) {
-        let scope = scope(query, definitions);
-        let mut checker = Checker { scope, problems };
+        if problems.len() >= MAX_PROBLEMS {
+            return;
+        }
+        let written = written(query, &ground);
+        let scope = scope(query, definitions, &written, problems);
+        let mut checker = Checker {
+            scope,
+            written,
+            problems,
+        };
         for expression in &query.expressions {
             let kind = checker.shape(expression).kind;
             if !kind.is(&[Kind::Bool]) {
@@ -104,22 +132,80 @@ pub(super) fn check(
     }
 }
 
-fn scope<'a>(query: &'a Query, definitions: &Definitions) -> Scope<'a> {
+/// The facts that the policy writes out, by name.
+type Ground<'a> = BTreeMap<&'a str, Vec<&'a Predicate>>;
+
+/// The values that variables take from facts which the policy writes out.
+type Written<'a> = BTreeMap<&'a str, Vec<&'a Term>>;
+
+fn written<'a>(query: &'a Query, ground: &Ground<'a>) -> Written<'a> {
+    let mut written: Written<'a> = BTreeMap::new();
+    for predicate in &query.predicates {
+        let facts = ground.get(predicate.name.as_str());
+        let facts = facts.map_or(&[][..], Vec::as_slice);
+        for (column, term) in predicate.terms.iter().enumerate() {
+            if let Some(name) = term.variable() {
+                let values = facts.iter().filter_map(|fact| fact.terms.get(column));
+                written.entry(name).or_default().extend(values);
+            }
+        }
+    }
+    written
+}
+
+/// What is known of each variable. Facts that share one and can't have a value of it in common
+/// never match together.
+fn scope<'a>(
+    query: &'a Query,
+    definitions: &Definitions,
+    written: &Written<'a>,
+    problems: &mut Vec<Problem>,
+) -> Scope<'a> {
     let mut scope: Scope<'a> = Vec::new();
+    let mut apart = Vec::new();
     for predicate in &query.predicates {
         for (column, term) in predicate.terms.iter().enumerate() {
             let Some(name) = term.variable() else {
                 continue;
             };
             let shape = column_shape(predicate, column, definitions);
-            match scope.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) if known.kind == Kind::Unknown => *known = shape,
-                Some(_) => {}
-                None => scope.push((name, shape)),
+            let Some((_, known)) = scope.iter_mut().find(|(known, _)| *known == name) else {
+                scope.push((name, shape));
+                continue;
+            };
+            if !known.kind.meets(shape.kind) {
+                let (first, this) = (words(known.kind), words(shape.kind));
+                let message = format!("this is {this}, and `${name}` is {first} before");
+                apart.push(Problem::new("wrong_type", term.span.clone(), message));
+            }
+            if known.kind == Kind::Unknown || (known.domain.is_none() && shape.domain.is_some()) {
+                *known = shape;
             }
         }
     }
+    let before = problems.len();
+    for (name, shape) in &scope {
+        for term in written.get(name).into_iter().flatten() {
+            if let (Some(domain), Some(constant)) = (shape.domain, term.constant()) {
+                report(problems, domain.check(constant, term));
+            }
+        }
+    }
+    // What is wrong with the facts says more.
+    if problems.len() == before {
+        problems.extend(apart);
+    }
     scope
+}
+
+/// Adds a problem, unless another rule that reads the same fact has it already.
+fn report(problems: &mut Vec<Problem>, checked: Result<(), Problem>) {
+    if let Err(problem) = checked
+        && problems.len() < MAX_PROBLEMS
+        && !problems.contains(&problem)
+    {
+        problems.push(problem);
+    }
 }
 
 fn column_shape(predicate: &Predicate, column: usize, definitions: &Definitions) -> Shape {
@@ -130,14 +216,12 @@ fn column_shape(predicate: &Predicate, column: usize, definitions: &Definitions)
     known
         .columns()
         .get(column)
-        .map_or(Shape::UNKNOWN, |domain| Shape {
-            kind: Kind::of_domain(*domain),
-            domain: Some(*domain),
-        })
+        .map_or(Shape::UNKNOWN, |domain| Shape::of(*domain))
 }
 
 struct Checker<'a, 'p> {
     scope: Scope<'a>,
+    written: Written<'a>,
     problems: &'p mut Vec<Problem>,
 }
 
@@ -220,8 +304,12 @@ impl<'a> Checker<'a, '_> {
                 Kind::Bool
             }
             Binary::StartsWith | Binary::EndsWith => {
+                let before = self.problems.len();
                 if !self.path_as_text((left, on), (right, with)) {
                     self.demand_both((left, on), (right, with), &[Kind::Text, Kind::Array]);
+                }
+                if self.problems.len() == before {
+                    self.part(on, right);
                 }
                 Kind::Bool
             }
@@ -292,7 +380,7 @@ impl<'a> Checker<'a, '_> {
         false
     }
 
-    fn equality(&mut self, left: (&Expr, Shape), right: (&Expr, Shape)) {
+    fn equality(&mut self, left: (&'a Expr, Shape), right: (&'a Expr, Shape)) {
         if !left.1.kind.meets(right.1.kind) {
             if !self.path_as_text(left, right) {
                 let (on, with) = (words(left.1.kind), words(right.1.kind));
@@ -305,15 +393,42 @@ impl<'a> Checker<'a, '_> {
             return;
         }
         for ((_, shape), (other, _)) in [(left, right), (right, left)] {
-            if let (Some(domain), ExprKind::Value(term)) = (shape.domain, &other.kind)
-                && let Some(constant) = term.constant()
-            {
-                self.problems.extend(domain.check(constant, term).err());
+            let Some(domain) = shape.domain else {
+                continue;
+            };
+            for term in self.values(other) {
+                if let Some(constant) = term.constant() {
+                    report(self.problems, domain.check(constant, term));
+                }
             }
         }
     }
 
-    fn contains(&mut self, left: (&Expr, Shape), right: (&Expr, Shape)) {
+    /// The values that an operand takes, as far as the policy writes them out.
+    fn values(&self, operand: &'a Expr) -> Vec<&'a Term> {
+        match &operand.kind {
+            ExprKind::Value(term) => match term.variable() {
+                Some(name) => self.written.get(name).cloned().unwrap_or_default(),
+                None => vec![term],
+            },
+            ExprKind::Unary(Unary::Parens, inside) => self.values(inside),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a value begins with, ends with or contains must be such that it can.
+    fn part(&mut self, on: Shape, part: &'a Expr) {
+        let Some(domain) = on.domain else {
+            return;
+        };
+        for term in self.values(part) {
+            if let Some(constant) = term.constant() {
+                report(self.problems, domain.check_part(constant, term));
+            }
+        }
+    }
+
+    fn contains(&mut self, left: (&'a Expr, Shape), right: (&'a Expr, Shape)) {
         let ((on, shape), (member, with)) = (left, right);
         let before = self.problems.len();
         match shape.kind {
@@ -338,6 +453,7 @@ impl<'a> Checker<'a, '_> {
         // One problem is enough.
         if self.problems.len() == before {
             self.listed(on, (member, with));
+            self.part(shape, member);
         }
     }
 
@@ -382,8 +498,10 @@ impl<'a> Checker<'a, '_> {
         self.demand(key, with.kind, keys);
         match (shape.domain, constant(key)) {
             (Some(Domain::Url), Some(Constant::Text(part))) => match part.as_str() {
-                "port" => Shape::plain(Kind::Integer),
-                "scheme" | "host" | "path" => Shape::plain(Kind::Text),
+                "port" => Shape::of(Domain::UpTo(i64::from(u16::MAX))),
+                "scheme" => Shape::of(Domain::Scheme),
+                "host" => Shape::of(Domain::Host),
+                "path" => Shape::plain(Kind::Text),
                 other => {
                     let message = format!("a URL has no part `{}`", visible(other));
                     let help = did_you_mean(other, URL_PARTS);
@@ -392,6 +510,7 @@ impl<'a> Checker<'a, '_> {
                     Shape::UNKNOWN
                 }
             },
+            (Some(Domain::Path), _) => Shape::of(Domain::Segment),
             _ => Shape::UNKNOWN,
         }
     }
@@ -419,7 +538,12 @@ fn item_shape(over: &Expr, shape: Shape) -> Shape {
     Shape::plain(match (constant(over), shape.domain) {
         (Some(Constant::Array(items)), _) => same(items.iter().collect()),
         (Some(Constant::Set(items)), _) => same(items.iter().collect()),
-        (_, Some(Domain::Path)) => Kind::Text,
+        (_, Some(Domain::Path)) => {
+            return Shape {
+                kind: Kind::Text,
+                domain: Some(Domain::Segment),
+            };
+        }
         _ if shape.kind == Kind::Map => Kind::Array,
         _ => Kind::Unknown,
     })

@@ -61,6 +61,12 @@ pub(super) enum Domain {
     Arguments,
     /// The parts of a URL.
     Url,
+    /// The scheme of a URL.
+    Scheme,
+    /// The host of a URL.
+    Host,
+    /// One segment of a resource, or null behind the last one.
+    Segment,
 }
 
 /// How many facts of a name there are.

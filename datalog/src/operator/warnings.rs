@@ -2,9 +2,10 @@
 
 use super::{
     constant::Constant,
-    contradictions::always,
+    contradictions::{always, tautology},
     definitions::{bodies, head},
     problem::Problem,
+    regexes,
     syntax::{Binary, Expr, ExprKind, Query, Statement, Term, Unary},
     types::constant,
     vocabulary::Known,
@@ -17,7 +18,8 @@ pub(super) fn of(statements: &[Statement]) -> Vec<Problem> {
             always_true(query, &mut warnings);
             unused_variables(statement, query, &mut warnings);
             for expression in &query.expressions {
-                open_suffixes(expression, &mut warnings);
+                open_hosts(expression, &mut warnings);
+                line_breaks(expression, &mut warnings);
             }
         }
     }
@@ -31,7 +33,8 @@ fn always_true(query: &Query, warnings: &mut Vec<Problem>) {
         return;
     }
     let holding = query.expressions.iter();
-    let holding = holding.filter(|expression| always(expression) == Some(true));
+    let holding = holding
+        .filter(|expression| always(expression) == Some(true) || tautology(query, expression));
     warnings.extend(holding.map(|expression| {
         let message = "this condition always holds";
         Problem::new("always_true", expression.span.clone(), message)
@@ -82,11 +85,12 @@ fn variables<'a>(expr: &'a Expr, uses: &mut Vec<&'a str>) {
     }
 }
 
-/// `….get("host").ends_with("example.com")`, which `evil-example.com` ends with too.
-fn open_suffixes(expr: &Expr, warnings: &mut Vec<Problem>) {
+/// `….get("host").ends_with("example.com")`, which `evil-example.com` ends with too, and
+/// `….get("host").starts_with("example.com")`, as `example.com.evil.org` does.
+fn open_hosts(expr: &Expr, warnings: &mut Vec<Problem>) {
     match &expr.kind {
         ExprKind::Value(_) => {}
-        ExprKind::Unary(_, operand) => open_suffixes(operand, warnings),
+        ExprKind::Unary(_, operand) => open_hosts(operand, warnings),
         ExprKind::Binary(operator, left, right) => {
             if let (Binary::EndsWith, true, Some(Constant::Text(suffix))) =
                 (*operator, is_host(left), constant(right))
@@ -97,12 +101,41 @@ fn open_suffixes(expr: &Expr, warnings: &mut Vec<Problem>) {
                 let suffix = crate::words::visible(suffix);
                 warnings.push(warning.with_help(format!("write \".{suffix}\"")));
             }
-            open_suffixes(left, warnings);
-            open_suffixes(right, warnings);
+            if matches!(operator, Binary::StartsWith | Binary::Contains) && is_host(left) {
+                let message = "a host is told by its end; others begin with this or hold it too";
+                let warning = Problem::new("open_host_part", right.span.clone(), message);
+                let help = "compare it with `==` or `.ends_with(\".…\")`";
+                warnings.push(warning.with_help(help));
+            }
+            open_hosts(left, warnings);
+            open_hosts(right, warnings);
         }
         ExprKind::Quantified { over, body, .. } => {
-            open_suffixes(over, warnings);
-            open_suffixes(body, warnings);
+            open_hosts(over, warnings);
+            open_hosts(body, warnings);
+        }
+    }
+}
+
+/// `.matches("^.*secret.*$")`, which a text with a line break never does.
+fn line_breaks(expr: &Expr, warnings: &mut Vec<Problem>) {
+    match &expr.kind {
+        ExprKind::Value(_) => {}
+        ExprKind::Unary(_, operand) => line_breaks(operand, warnings),
+        ExprKind::Binary(operator, left, right) => {
+            if let (Binary::Matches, Some(Constant::Text(pattern))) = (*operator, constant(right))
+                && regexes::stops_at_line_breaks(pattern)
+            {
+                let message = "`.` matches no line break, so a text with one does not match";
+                let warning = Problem::new("line_break", right.span.clone(), message);
+                warnings.push(warning.with_help("begin with `(?s)` where line breaks may be"));
+            }
+            line_breaks(left, warnings);
+            line_breaks(right, warnings);
+        }
+        ExprKind::Quantified { over, body, .. } => {
+            line_breaks(over, warnings);
+            line_breaks(body, warnings);
         }
     }
 }

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use bailiwick_datalog::operator::{Explanation, OperatorPolicy, RuleKind, RuleRef, RuleResult};
+use bailiwick_datalog::operator::{
+    Explanation, OperatorPolicy, RuleKind, RuleRef, RuleResult, Steps,
+};
 use bailiwick_datalog::{Request, ResourcePath};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -115,11 +117,12 @@ fn explain(args: &ExplainArgs, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What the policy says of each resource of a call.
+/// What the policy says of each resource of a call, within one budget as at a gateway.
 fn explanations<'a>(
     policy: &'a OperatorPolicy,
     case: &'a PolicyCase,
 ) -> impl Iterator<Item = (&'a ResourcePath, Explanation)> {
+    let mut steps = Steps::default();
     case.call.resources.iter().map(move |resource| {
         let request = Request {
             time: case.now,
@@ -128,7 +131,8 @@ fn explanations<'a>(
             call: &case.call,
             resource,
         };
-        (resource, policy.explain(&case.authority, &request))
+        let explanation = policy.explain_within(&case.authority, &request, &mut steps);
+        (resource, explanation)
     })
 }
 

@@ -20,7 +20,7 @@ use crate::policy::{self, MAX_CASE_BYTES, PolicyCase, Verdict};
     \"resources\":[\"files/reports/q3.md\"],\"args\":{\"path\":\"reports/q3.md\"}}}\n\n\
     `line` may name the line of the rule that has to decide. What `authority` leaves out is an\n\
     ordinary session that grants the call; `token` may stand in for all of it.\n\
-    Ends with 1 if a case fails.")]
+    Ends with 1 if a case fails, or if there is none.")]
 pub(super) struct TestArgs {
     /// The policy
     #[arg(value_name = "FILE")]
@@ -56,6 +56,10 @@ pub(super) fn run(args: &TestArgs, output: Output) -> Result<Exit, Failure> {
     }
     output.emit(&summary)?;
     match summary.failed {
+        0 if summary.passed == 0 => Err(Failure::new(
+            "policy_test_failed",
+            format!("`{}` holds no case", args.cases.display()),
+        )),
         0 => Ok(Exit::Done),
         failed => Err(Failure::new(
             "policy_test_failed",

@@ -402,3 +402,134 @@ fn variables_have_their_value_from_a_fact() {
         ),
     ]);
 }
+
+#[test]
+fn what_is_compared_with_a_fact_must_be_such_that_it_can_match() {
+    check(&[
+        (
+            "deny if resource($r), $r.starts_with([\"files\", \"hr\"]);",
+            "deny if resource($r), $r.starts_with([\"files/hr\"]);",
+            "impossible_value",
+            "\"files/hr\"",
+            Some("write [\"files\",\"hr\"]"),
+        ),
+        (
+            "deny if path_arg(\"p\", $p), $p.contains(\"etc\");",
+            "deny if path_arg(\"p\", $p), $p.contains(\"../etc\");",
+            "impossible_value",
+            "\"../etc\"",
+            Some("write [\"..\",\"etc\"]"),
+        ),
+        (
+            "deny if resource($r), $r.get(0) == \"files\";",
+            "deny if resource($r), $r.get(0) == \"files/hr\";",
+            "impossible_value",
+            "\"files/hr\"",
+            Some("write [\"files\",\"hr\"]"),
+        ),
+        (
+            "deny if resource($r), $r.get(2) == null;",
+            "deny if resource($r), $r.get(2) == 5;",
+            "wrong_type",
+            "5",
+            None,
+        ),
+        (
+            "deny if resource($r), $r.any($s -> $s == \"hr\");",
+            "deny if resource($r), $r.any($s -> $s == \"files/hr\");",
+            "impossible_value",
+            "\"files/hr\"",
+            Some("write [\"files\",\"hr\"]"),
+        ),
+        (
+            "deny if tool($t), $t.starts_with(\"payments.\");",
+            "deny if tool($t), $t.starts_with(\"Payments.\");",
+            "impossible_value",
+            "\"Payments.\"",
+            Some("did you mean `payments.`?"),
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"host\") == \"evil.example\";",
+            "deny if url_arg(\"u\", $u), $u.get(\"host\") == \"Evil.example\";",
+            "impossible_value",
+            "\"Evil.example\"",
+            Some("did you mean `evil.example`?"),
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"host\").ends_with(\".example\");",
+            "deny if url_arg(\"u\", $u), $u.get(\"host\").ends_with(\".example/\");",
+            "impossible_value",
+            "\".example/\"",
+            None,
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"host\") == \"example\";",
+            "deny if url_arg(\"u\", $u), $u.get(\"host\") == \".example\";",
+            "impossible_value",
+            "\".example\"",
+            None,
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"scheme\") == \"http\";",
+            "deny if url_arg(\"u\", $u), $u.get(\"scheme\") == \"http:\";",
+            "impossible_value",
+            "\"http:\"",
+            None,
+        ),
+        (
+            "deny if url_arg(\"u\", $u), $u.get(\"port\") == 65535;",
+            "deny if url_arg(\"u\", $u), $u.get(\"port\") == 65536;",
+            "impossible_value",
+            "65536",
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn facts_of_the_policy_must_be_such_that_what_they_meet_can_match() {
+    check(&[
+        (
+            "secret([\"files\", \"hr\"]); deny if secret($p), resource($p);",
+            "secret(\"files/hr\"); deny if secret($p), resource($p);",
+            "wrong_type",
+            "\"files/hr\"",
+            Some("write [\"files\",\"hr\"]"),
+        ),
+        (
+            "secret([\"hr\"]); deny if resource($r), secret($p), $r.starts_with($p);",
+            "secret([\"f/hr\"]); deny if resource($r), secret($p), $r.starts_with($p);",
+            "impossible_value",
+            "\"f/hr\"",
+            Some("write [\"f\",\"hr\"]"),
+        ),
+        (
+            "blocked(\"files.read\"); deny if blocked($t), tool($t);",
+            "blocked(\"Files.Read\"); deny if blocked($t), tool($t) or blocked($x), tool($x);",
+            "impossible_value",
+            "\"Files.Read\"",
+            Some("did you mean `files.read`?"),
+        ),
+        (
+            "blocked(\"files.read\"); deny if blocked($b), tool($t), ($b) == $t;",
+            "blocked(\"Files.Read\"); deny if blocked($b), tool($t), ($b) == $t;",
+            "impossible_value",
+            "\"Files.Read\"",
+            Some("did you mean `files.read`?"),
+        ),
+        (
+            "deny if agent($x), application($x);",
+            "deny if agent($x), depth($x);",
+            "wrong_type",
+            "$x",
+            None,
+        ),
+        (
+            "a(\"x\"); b(\"x\"); deny if a($x), b($x);",
+            "a(\"x\"); b(5); deny if a($x), b($x);",
+            "wrong_type",
+            "$x",
+            None,
+        ),
+    ]);
+}

@@ -13,6 +13,13 @@ fn regular_expressions_are_written_out_valid_and_anchored() {
             Some("write \"^secret$\""),
         ),
         (
+            "deny if task($t), $t.matches(\"^secret$\");",
+            "deny if task($t), $t.matches(\"secret\");",
+            "unanchored_regex",
+            "\"secret\"",
+            Some("write \"^secret$\", or \"(?s)^.*(?:secret).*$\" to find it anywhere"),
+        ),
+        (
             "deny if task($t), $t.matches(\"^(?:a|b)$\");",
             "deny if task($t), $t.matches(\"^a|b$\");",
             "unanchored_regex",
@@ -170,6 +177,27 @@ fn conditions_that_never_hold_are_refused() {
             "label(\"a\", 1); check if agent($x), label($x, 2);",
             "contradiction",
             "label($x, 2)",
+            None,
+        ),
+        (
+            "level([\"a\"], \"secret\"); at($l) <- level($p, $l), resource($p); deny if at(\"secret\");",
+            "level([\"a\"], \"secret\"); at($l) <- level($p, $l), resource($p); deny if at(\"Secret\");",
+            "contradiction",
+            "at(\"Secret\")",
+            None,
+        ),
+        (
+            "does($a) <- access($a); deny if does(\"write\");",
+            "does($a) <- access($a); deny if does(\"Write\");",
+            "contradiction",
+            "does(\"Write\")",
+            None,
+        ),
+        (
+            "deny if weekday($d), !($d != \"monday\" && $d != \"sunday\");",
+            "deny if weekday($d), !($d != \"monday\" || $d != \"sunday\");",
+            "contradiction",
+            "!($d != \"monday\" || $d != \"sunday\")",
             None,
         ),
     ]);

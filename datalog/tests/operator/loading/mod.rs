@@ -65,6 +65,30 @@ fn warnings_name_what_may_not_have_been_meant() {
             "1 < 2",
         ),
         (
+            "check if weekday($d), $d != \"saturday\" && $d != \"sunday\";",
+            "check if weekday($d), $d != \"saturday\" || $d != \"sunday\";",
+            "always_true",
+            "$d != \"saturday\" || $d != \"sunday\"",
+        ),
+        (
+            "check if depth($d), $d <= 1;",
+            "check if depth($d), $d >= 0;",
+            "always_true",
+            "$d >= 0",
+        ),
+        (
+            "deny if task($t), $t.matches(\"(?s)^.*secret.*$\");",
+            "deny if task($t), $t.matches(\"^.*secret.*$\");",
+            "line_break",
+            "\"^.*secret.*$\"",
+        ),
+        (
+            "allow if url_arg(\"u\", $u), $u.get(\"host\") == \"api.example\";",
+            "allow if url_arg(\"u\", $u), $u.get(\"host\").starts_with(\"api.example\");",
+            "open_host_part",
+            "\"api.example\"",
+        ),
+        (
             "deny if url_arg(\"u\", $u), $u.get(\"host\").ends_with(\".h.example\");",
             "deny if url_arg(\"u\", $u), $u.get(\"host\").ends_with(\"h.example\");",
             "open_host_suffix",
