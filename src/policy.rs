@@ -19,14 +19,21 @@ use crate::files;
 /// More than the text of any policy, so that a longer one is refused by the library's own check.
 const MAX_BYTES: u64 = 1_048_576;
 
-/// Reads and checks the policy in a file.
+/// Reads and checks the policy in a file, and logs what it may not have meant.
 ///
 /// # Errors
 ///
 /// `policy_unreadable`, or `policy_invalid` with the first problem in words and where it is.
 pub(crate) fn load(path: &Path) -> Result<OperatorPolicy, Failure> {
     match check(path)? {
-        Ok(checked) => Ok(checked.policy),
+        Ok(checked) => {
+            for place in checked.warnings.places() {
+                let (line, column) = place.line_and_column();
+                let Problem { code, message, .. } = place.problem;
+                tracing::warn!(file = %path.display(), line, column, code, "policy: {message}");
+            }
+            Ok(checked.policy)
+        }
         Err(report) => Err(report.failure()),
     }
 }

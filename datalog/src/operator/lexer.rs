@@ -76,8 +76,10 @@ pub(super) fn statements<'a>(source: &'a str, problems: &mut Vec<Problem>) -> Ve
             }
         }
     }
-    if !current.is_empty() && !broken {
-        statements.push(current);
+    // A file that was cut off may have lost the end of its last statement, and with it conditions.
+    if let (Some(last), false) = (current.last(), broken) {
+        let message = "the last statement does not end with `;`";
+        problems.push(Problem::new("syntax_error", last.span.clone(), message));
     }
     statements.retain(|lexemes| match too_deep(lexemes) {
         Some(problem) => {

@@ -93,8 +93,12 @@ pub struct Problem {
 }
 
 /// Every code of a warning: the policy means what it says, but perhaps not what was wanted.
-pub const WARNING_CODES: [(&str, &str); 5] = [
+pub const WARNING_CODES: [(&str, &str); 6] = [
     ("always_true", "a condition that always holds"),
+    (
+        "deny_after_allow",
+        "a `deny if` after an `allow if`, which may let through what it is to refuse",
+    ),
     (
         "open_host_suffix",
         "a host suffix without its dot, which other domains end with too",

@@ -6,7 +6,7 @@ use super::{
     definitions::{bodies, head},
     problem::Problem,
     regexes,
-    syntax::{Binary, Expr, ExprKind, Query, Statement, Term, Unary},
+    syntax::{Binary, Expr, ExprKind, Query, RuleKind, Statement, StatementKind, Term, Unary},
     types::constant,
     vocabulary::Known,
 };
@@ -23,8 +23,24 @@ pub(super) fn of(statements: &[Statement]) -> Vec<Problem> {
             }
         }
     }
+    denies_after_allows(statements, &mut warnings);
     warnings.sort_by_key(|warning| (warning.span.start, warning.span.end));
     warnings
+}
+
+/// The first that matches decides, so a `deny if` does not refuse what an `allow if` before it
+/// lets through.
+fn denies_after_allows(statements: &[Statement], warnings: &mut Vec<Problem>) {
+    let kind = |statement: &&Statement, wanted| matches!(statement.kind, StatementKind::Rule { kind, .. } if kind == wanted);
+    let after = statements
+        .iter()
+        .skip_while(|statement| !kind(statement, RuleKind::AllowIf));
+    let denies = after.filter(|statement| kind(statement, RuleKind::DenyIf));
+    warnings.extend(denies.map(|deny| {
+        let message = "an `allow if` before it may let through what this is to refuse";
+        let warning = Problem::new("deny_after_allow", deny.span.clone(), message);
+        warning.with_help("the first that matches decides: put every `deny if` before")
+    }));
 }
 
 /// A condition that always holds, unless it is all that the body says.

@@ -59,6 +59,12 @@ fn every_problem_of_a_text_is_reported_in_its_order() {
 fn warnings_name_what_may_not_have_been_meant() {
     for (good, doubtful, code, place) in [
         (
+            "deny if depth(1); allow if depth(2);",
+            "allow if depth(2); deny if depth(1);",
+            "deny_after_allow",
+            "deny if depth(1)",
+        ),
+        (
             "deny if depth(1);",
             "deny if depth(1), 1 < 2;",
             "always_true",

@@ -8,6 +8,13 @@ fn texts_that_are_no_datalog_are_refused_where_they_go_wrong() {
         &[
             ("deny if true;", "deny if ;", "syntax_error", ";", None),
             (
+                "deny if tool(\"a\"), depth(1);",
+                "deny if tool(\"a\")",
+                "syntax_error",
+                ")",
+                None,
+            ),
+            (
                 "deny if agent($a), $a != \"x\";",
                 "deny if !agent(\"x\");",
                 "syntax_error",
