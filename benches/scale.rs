@@ -18,6 +18,7 @@ use bailiwick_benches::{NOW, call, chain, header, is_trial, tokens, verifier, ve
 use bailiwick_datalog::{Call, RevocationId};
 use bailiwick_verifier::Verifier;
 use criterion::{Criterion, criterion_group, criterion_main};
+use ed25519_dalek::{Signer, SigningKey};
 
 /// Tokens that each thread goes through.
 const TOKENS_OF_A_THREAD: usize = 64;
@@ -44,6 +45,27 @@ fn threads(c: &mut Criterion) {
     }
 }
 
+/// Work that shares nothing, so that what the machine itself makes of two threads is known: its
+/// cores may be two halves of one, or somebody else's as well.
+fn machine(c: &mut Criterion) {
+    let message = [7_u8; 256];
+    for threads in [1, 2] {
+        c.bench_function(&format!("scale/machine/{threads}"), |b| {
+            b.iter_custom(|iterations| {
+                let work = |count: usize| {
+                    let key = SigningKey::from_bytes(&[3; 32]);
+                    let (public, signature) = (key.verifying_key(), key.sign(&message));
+                    for _ in 0..count {
+                        let verified = public.verify_strict(black_box(&message), &signature);
+                        black_box(verified).unwrap();
+                    }
+                };
+                at_once(threads, iterations, |_, count| work(count))
+            });
+        });
+    }
+}
+
 /// How long so many checks take, shared out among threads that begin together.
 fn together(
     verifier: &Verifier,
@@ -51,25 +73,33 @@ fn together(
     shares: &[&[Vec<u8>]],
     iterations: u64,
 ) -> Duration {
-    let barrier = Barrier::new(shares.len() + 1);
-    let count = usize::try_from(iterations).unwrap().div_ceil(shares.len());
+    let calls: Vec<_> = shares.iter().map(|_| Arc::new(Call::clone(call))).collect();
+    at_once(shares.len(), iterations, |thread, count| {
+        let call = calls.get(thread).unwrap();
+        for header in shares.get(thread).unwrap().iter().cycle().take(count) {
+            let permit = verifier.authorize_header(header, call, None, NOW);
+            let _ = black_box(permit.unwrap());
+        }
+    })
+}
+
+/// How long threads take that begin together and share so many pieces of work out.
+fn at_once(threads: usize, iterations: u64, work: impl Fn(usize, usize) + Sync) -> Duration {
+    let barrier = Barrier::new(threads + 1);
+    let count = usize::try_from(iterations).unwrap().div_ceil(threads);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = shares
-            .iter()
-            .map(|headers| {
-                let (call, barrier) = (Arc::new(Call::clone(call)), &barrier);
+        let running: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (barrier, work) = (&barrier, &work);
                 scope.spawn(move || {
                     barrier.wait();
-                    for header in headers.iter().cycle().take(count) {
-                        let permit = verifier.authorize_header(header, &call, None, NOW);
-                        let _ = black_box(permit.unwrap());
-                    }
+                    work(thread, count);
                 })
             })
             .collect();
         let start = Instant::now();
         barrier.wait();
-        for thread in threads {
+        for thread in running {
             thread.join().unwrap();
         }
         start.elapsed()
@@ -130,5 +160,5 @@ fn knowing(headers: &[Vec<u8>]) -> Verifier {
     verifier
 }
 
-criterion_group!(benches, threads, remembered, revoked);
+criterion_group!(benches, machine, threads, remembered, revoked);
 criterion_main!(benches);
