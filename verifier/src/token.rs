@@ -258,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn a_text_too_large_is_told_the_bytes_it_would_make() {
+        for (length, bytes) in [(21_852, 16_389), (21_856, 16_392)] {
+            let denied = bytes_of(&"A".repeat(length)).unwrap_err();
+            let limit = token_text::MAX_TOKEN_BYTES;
+            let length = bytes;
+            assert_eq!(denied, Denied::TokenTooLarge { length, limit });
+        }
+    }
+
+    #[test]
     fn text_longer_than_any_token_is_too_large() {
         let denied = UnverifiedToken::from_text(&"A".repeat(21_849)).unwrap_err();
         assert_eq!(denied.code(), "token_too_large");
