@@ -205,7 +205,7 @@ impl Remembered for VerifiedToken {
 #[cfg(test)]
 mod tests {
     use bailiwick_datalog::{
-        Access, Audience, Authority, Grant, LaterBlock, ResourcePath, ToolName, token_text,
+        Access, Audience, Authority, Caveat, Grant, LaterBlock, ResourcePath, ToolName, token_text,
     };
     use biscuit_auth::{Biscuit, KeyPair, PrivateKey, builder::Algorithm};
     use ed25519_dalek::SigningKey;
@@ -254,6 +254,21 @@ mod tests {
         token.append(block).unwrap()
     }
 
+    /// A child of exactly so many bytes, filled up with a condition.
+    fn child_of_bytes(token: &Biscuit, length: usize) -> Biscuit {
+        let filled = |fill: usize| {
+            let block = LaterBlock {
+                caveats: vec![Caveat::Tools(vec!["x".repeat(fill)])],
+                ..LaterBlock::default()
+            };
+            token.append(block.to_builder().unwrap()).unwrap()
+        };
+        let overhead = bytes(&filled(length - 1_000)).len() - (length - 1_000);
+        let child = filled(length - overhead);
+        assert_eq!(bytes(&child).len(), length);
+        child
+    }
+
     fn bytes(token: &Biscuit) -> Vec<u8> {
         token.to_vec().unwrap()
     }
@@ -295,6 +310,26 @@ mod tests {
         let whole = Established::whole(&EncodedChain::decode(&bytes).unwrap(), root()).unwrap();
         let chain = |established: &Established| established.verified.plan.chain().clone();
         assert_eq!(chain(&grown), chain(&whole));
+    }
+
+    #[test]
+    fn sixty_four_mebibytes_are_remembered_unless_told_otherwise() {
+        assert_eq!(DEFAULT_CACHE_BYTES, 67_108_864);
+        let known = Known::new(DEFAULT_CACHE_BYTES);
+        let parent = mint(3);
+        let token = remember(&known, &parent);
+        assert!(known.token(&token.text, &keys(), NOW).is_some());
+    }
+
+    #[test]
+    fn a_child_larger_than_any_token_is_not_read() {
+        let known = Known::new(DEFAULT_CACHE_BYTES);
+        let parent = mint(3);
+        remember(&known, &parent);
+        for (length, read) in [(MAX_TOKEN_BYTES, true), (MAX_TOKEN_BYTES + 1, false)] {
+            let child = child_of_bytes(&parent, length);
+            assert_eq!(knows_parent_of(&known, &child), read, "{length}");
+        }
     }
 
     #[test]

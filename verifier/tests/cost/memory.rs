@@ -8,7 +8,7 @@ use bailiwick_datalog::{
     chain::stem::{Growth, Layout, Stem},
     token_text,
 };
-use bailiwick_verifier::{UnverifiedToken, Verifier, holder::ProofVerifier};
+use bailiwick_verifier::{Evaluation, UnverifiedToken, Verifier, holder::ProofVerifier};
 use biscuit_auth::format::schema;
 use proptest::prelude::*;
 use prost::Message;
@@ -16,6 +16,8 @@ use prost::Message;
 use crate::{
     bombs::{bombs, unsigned},
     case::Case,
+    forge::Draft,
+    scene::{authority_replacing, case},
 };
 
 /// Most bytes that may be allocated at one time.
@@ -166,6 +168,46 @@ fn plans_and_stems_take_no_more_than_they_weigh() {
         weighed += 1;
     }
     assert!(weighed > 300, "{weighed}");
+}
+
+/// The headers of tokens of so many sessions, narrowed by one block.
+fn sessions(count: usize, later: &str) -> Vec<String> {
+    let header = |n: usize| {
+        let authority = authority_replacing("session(", &format!("session(\"s-{n}\")"));
+        let draft = Draft::of(&authority, &[later]).salted(&n.to_string());
+        case("session", "allow", &draft, "").header_value()
+    };
+    (0..count).map(header).collect()
+}
+
+/// Whether a verifier that has seen all these tokens holds no more bytes than it may, though not
+/// much less.
+fn assert_remembers_within(room: usize, evaluation: Evaluation, headers: &[String]) {
+    let case = case("session", "allow", &crate::scene::token(&[]), "");
+    let verifier = verifier(&case).with_evaluation(evaluation);
+    let (verifier, now) = (verifier.with_cache_bytes(room), case.now());
+    let held = measure(|| {
+        for header in headers {
+            assert!(verifier.verify_header(header.as_bytes(), now).is_ok());
+        }
+    });
+    let held = usize::try_from(held.bytes_current).unwrap();
+    assert!((room / 8..=room).contains(&held), "{held} of {room}");
+}
+
+#[test]
+fn a_verifier_remembers_no_more_bytes_than_it_was_given() {
+    let headers = sessions(600, "check if access(\"read\");");
+    assert_remembers_within(1024 * 1024, Evaluation::Compiled, &headers);
+}
+
+/// The library keeps the bytes of a block more than once.
+#[test]
+fn what_is_kept_for_the_engine_is_charged_too() {
+    let fill = "x".repeat(15_000);
+    let check = format!("check if tool($t), [\"files.read_file\", \"{fill}\"].contains($t);");
+    let headers = sessions(200, &check);
+    assert_remembers_within(12 * 1024 * 1024, Evaluation::Reference, &headers);
 }
 
 /// Bytes of the symbols that first-party blocks list: a stem keeps them for the next block.
