@@ -305,6 +305,59 @@ mod tests {
     }
 
     #[test]
+    fn places_of_values_that_are_gone_are_dropped_at_their_bound() {
+        let cache = room_for(2);
+        let queued = || lock(&cache.shards[0]).queue.len();
+        for _ in 0..=SHARDS {
+            cache.insert(thing(1), NOW);
+        }
+        assert_eq!(queued(), SHARDS + 1);
+        cache.insert(thing(1), NOW);
+        assert_eq!(queued(), 1);
+    }
+
+    #[test]
+    fn a_value_keeps_its_place_where_others_lose_theirs() {
+        let cache = room_for(2);
+        cache.insert(thing(2), NOW);
+        for _ in 0..2 * SHARDS + 4 {
+            cache.insert(thing(1), NOW);
+        }
+        cache.insert(thing(3), NOW);
+        assert!(has(&cache, 1) && !has(&cache, 2) && has(&cache, 3));
+    }
+
+    #[test]
+    fn a_value_put_again_is_as_young_as_its_last_place() {
+        let cache = room_for(2);
+        for key in [1, 2, 1, 3] {
+            cache.insert(thing(key), NOW);
+        }
+        assert!(has(&cache, 1) && !has(&cache, 2) && has(&cache, 3));
+    }
+
+    #[test]
+    fn a_value_that_was_asked_for_is_not_spared_at_its_end() {
+        for (now, spared) in [(199, true), (200, false)] {
+            let cache = room_for(2);
+            let other = Thing {
+                ends: 300,
+                ..thing(2)
+            };
+            cache.insert(thing(1), NOW);
+            cache.insert(other.clone(), NOW);
+            assert!(has(&cache, 1));
+            let last = Thing {
+                ends: 300,
+                ..thing(3)
+            };
+            cache.insert(last, Timestamp::from_unix(now));
+            assert_eq!(has(&cache, 1), spared, "{now}");
+            assert_eq!(cache.get(other.key(), NOW).is_some(), !spared, "{now}");
+        }
+    }
+
+    #[test]
     fn a_colliding_hash_never_answers_another_value() {
         let cache = room_for(2);
         let (one, other) = (thing(1), thing(2));

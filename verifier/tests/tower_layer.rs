@@ -10,7 +10,11 @@
 #[allow(dead_code, reason = "the example's `main` is not run here")]
 mod axum_route;
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use axum::{Router, body::Body};
 use bailiwick_datalog::{
@@ -25,10 +29,10 @@ use bailiwick_verifier::{
 };
 use biscuit_auth::{KeyPair, PrivateKey, builder::Algorithm};
 use ed25519_dalek::SigningKey;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value, json};
-use tower::ServiceExt as _;
+use tower::{Layer as _, Service, ServiceExt as _, limit::ConcurrencyLimit, service_fn};
 
 const NOW: u64 = 1_500;
 const PATH: &str = "/reports/2026/q3.md";
@@ -130,6 +134,31 @@ async fn a_granted_request_reaches_the_route_with_its_permit() {
     let answer = get_with(PATH, &authority()).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body, "reports/2026/q3.md for reporter\n");
+}
+
+/// A service out of permits is not to be called, and the layer must not hide it.
+#[test]
+fn the_layer_is_ready_when_the_service_behind_it_is() {
+    let audience = authority().audience;
+    let config = VerifierConfig {
+        audience: audience.clone(),
+        keys: Arc::new(KeySet::default()),
+        revocations: Arc::new(MemoryRevocations::fixed([])),
+    };
+    let layer = RequireToken::new(
+        Arc::new(Verifier::new(config).unwrap()),
+        Arc::new(ManualClock::new(Timestamp::from_unix(NOW))),
+        ProtectedResource::new(audience, ["http://127.0.0.1:8400"]).unwrap(),
+        |_: &Parts| Err(Denied::HolderProofMissing),
+    );
+    let inner =
+        service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+    for (permits, ready) in [(0, false), (1, true)] {
+        let mut service = layer.layer(ConcurrencyLimit::new(inner, permits));
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = Service::<Request<Body>>::poll_ready(&mut service, &mut context);
+        assert_eq!(polled.is_ready(), ready, "{permits}");
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,8 @@ mod tests {
             "http://::1/mcp",
             "http://[::1/mcp",
             "http://[evil.com]/mcp",
+            "http://[::g]/mcp",
+            "http://[1.2]/mcp",
         ] {
             assert_eq!(Target::parse(bad), None, "{bad}");
         }

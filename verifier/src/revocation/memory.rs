@@ -169,6 +169,7 @@ mod tests {
     #[test]
     fn staleness_bound_is_inclusive() {
         let list = MemoryRevocations::new(MAX);
+        assert_eq!(list.max_staleness(), MAX);
         list.apply(&snapshot(1, &[], &[]), &keys(), START).unwrap();
         assert_eq!(check(&list, START + MAX), RevocationStatus::Clear);
         assert_eq!(
