@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn places_of_values_that_are_gone_are_dropped_at_their_bound() {
         let cache = room_for(2);
-        let queued = || lock(&cache.shards[0]).queue.len();
+        let queued = || lock(&cache.shards[0].0).queue.len();
         for _ in 0..=SHARDS {
             cache.insert(thing(1), NOW);
         }

@@ -150,7 +150,8 @@ fn the_layer_is_ready_when_the_service_behind_it_is() {
         Arc::new(ManualClock::new(Timestamp::from_unix(NOW))),
         ProtectedResource::new(audience, ["http://127.0.0.1:8400"]).unwrap(),
         |_: &Parts| Err(Denied::HolderProofMissing),
-    );
+    )
+    .unwrap();
     let inner =
         service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
     for (permits, ready) in [(0, false), (1, true)] {
