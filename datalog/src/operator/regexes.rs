@@ -8,7 +8,7 @@ use regex_syntax::hir::Look;
 use super::{
     constant::Constant,
     problem::Problem,
-    syntax::{Expr, ExprKind},
+    syntax::{Expr, Term},
 };
 use crate::words::visible;
 
@@ -21,11 +21,7 @@ const MAX_REGEX_BYTES: usize = 256 * 1024;
 /// `dynamic_regex`, `invalid_regex` or `unanchored_regex`.
 pub(super) fn compile(pattern: &Expr) -> Result<Regex, Problem> {
     let span = pattern.span.clone();
-    let text = match &pattern.kind {
-        ExprKind::Value(term) => term.constant(),
-        _ => None,
-    };
-    let Some(Constant::Text(text)) = text else {
+    let Some(Constant::Text(text)) = pattern.term().and_then(Term::constant) else {
         let message = "a regular expression must be written out in the policy";
         return Err(Problem::new("dynamic_regex", span, message));
     };

@@ -217,6 +217,32 @@ impl Predicate {
 }
 
 impl Expr {
+    /// Visits the expression and everything in it: an operation before its operands, and these
+    /// from left to right.
+    pub(super) fn for_each<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
+        visit(self);
+        match &self.kind {
+            ExprKind::Value(_) => {}
+            ExprKind::Unary(_, operand) => operand.for_each(visit),
+            ExprKind::Binary(_, left, right) => {
+                left.for_each(visit);
+                right.for_each(visit);
+            }
+            ExprKind::Quantified { over, body, .. } => {
+                over.for_each(visit);
+                body.for_each(visit);
+            }
+        }
+    }
+
+    /// The term, if the expression is nothing else.
+    pub(super) fn term(&self) -> Option<&Term> {
+        match &self.kind {
+            ExprKind::Value(term) => Some(term),
+            _ => None,
+        }
+    }
+
     /// The operations of the expression as the Biscuit library writes them.
     pub(super) fn to_library(&self) -> Vec<builder::Op> {
         let mut operations = Vec::new();

@@ -16,7 +16,7 @@ pub(super) fn check(statements: &[Statement], problems: &mut Vec<Problem>) {
     let queries = statements.iter().flat_map(bodies);
     let mut regexes = Vec::new();
     for expression in queries.flat_map(|query| &query.expressions) {
-        patterns(expression, &mut regexes);
+        expression.for_each(&mut |part| regexes.extend(pattern(part)));
     }
     if let Some(first) = regexes.get(MAX_REGEXES) {
         let message = format!("more than {MAX_REGEXES} regular expressions");
@@ -130,22 +130,11 @@ fn check_expression<'a>(expr: &'a Expr, scope: &mut Vec<&'a str>, problems: &mut
     }
 }
 
-/// The patterns of every `.matches(…)`.
-fn patterns<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
+/// The pattern of a `.matches(…)`.
+fn pattern(expr: &Expr) -> Option<&Expr> {
     match &expr.kind {
-        ExprKind::Value(_) => {}
-        ExprKind::Unary(_, operand) => patterns(operand, found),
-        ExprKind::Binary(operator, left, right) => {
-            patterns(left, found);
-            match operator {
-                Binary::Matches => found.push(right),
-                _ => patterns(right, found),
-            }
-        }
-        ExprKind::Quantified { over, body, .. } => {
-            patterns(over, found);
-            patterns(body, found);
-        }
+        ExprKind::Binary(Binary::Matches, _, pattern) => Some(pattern),
+        _ => None,
     }
 }
 

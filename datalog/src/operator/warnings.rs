@@ -18,8 +18,10 @@ pub(super) fn of(statements: &[Statement]) -> Vec<Problem> {
             always_true(query, &mut warnings);
             unused_variables(statement, query, &mut warnings);
             for expression in &query.expressions {
-                open_hosts(expression, &mut warnings);
-                line_breaks(expression, &mut warnings);
+                expression.for_each(&mut |part| {
+                    warnings.extend(open_host(part));
+                    warnings.extend(line_break(part));
+                });
             }
         }
     }
@@ -63,7 +65,7 @@ fn unused_variables(statement: &Statement, query: &Query, warnings: &mut Vec<Pro
     let bodies = query.predicates.iter().chain(head(statement));
     uses.extend(bodies.flat_map(|predicate| predicate.terms.iter().filter_map(Term::variable)));
     for expression in &query.expressions {
-        variables(expression, &mut uses);
+        expression.for_each(&mut |part| uses.extend(part.term().and_then(Term::variable)));
     }
     for predicate in &query.predicates {
         if !Known::of(&predicate.name).is_some_and(Known::is_unique) {
@@ -86,74 +88,45 @@ fn unused_variables(statement: &Statement, query: &Query, warnings: &mut Vec<Pro
     }
 }
 
-fn variables<'a>(expr: &'a Expr, uses: &mut Vec<&'a str>) {
-    match &expr.kind {
-        ExprKind::Value(term) => uses.extend(term.variable()),
-        ExprKind::Unary(_, operand) => variables(operand, uses),
-        ExprKind::Binary(_, left, right) => {
-            variables(left, uses);
-            variables(right, uses);
-        }
-        ExprKind::Quantified { over, body, .. } => {
-            variables(over, uses);
-            variables(body, uses);
-        }
-    }
-}
-
 /// `….get("host").ends_with("example.com")`, which `evil-example.com` ends with too, and
 /// `….get("host").starts_with("example.com")`, as `example.com.evil.org` does.
-fn open_hosts(expr: &Expr, warnings: &mut Vec<Problem>) {
-    match &expr.kind {
-        ExprKind::Value(_) => {}
-        ExprKind::Unary(_, operand) => open_hosts(operand, warnings),
-        ExprKind::Binary(operator, left, right) => {
-            if let (Binary::EndsWith, true, Some(Constant::Text(suffix))) =
-                (*operator, is_host(left), constant(right))
-                && !suffix.starts_with('.')
-            {
-                let message = "other hosts end with this too";
-                let warning = Problem::new("open_host_suffix", right.span.clone(), message);
-                let suffix = crate::words::visible(suffix);
-                warnings.push(warning.with_help(format!("write \".{suffix}\"")));
-            }
-            if matches!(operator, Binary::StartsWith | Binary::Contains) && is_host(left) {
-                let message = "a host is told by its end; others begin with this or hold it too";
-                let warning = Problem::new("open_host_part", right.span.clone(), message);
-                let help = "compare it with `==` or `.ends_with(\".…\")`";
-                warnings.push(warning.with_help(help));
-            }
-            open_hosts(left, warnings);
-            open_hosts(right, warnings);
+fn open_host(expr: &Expr) -> Option<Problem> {
+    let ExprKind::Binary(operator, left, right) = &expr.kind else {
+        return None;
+    };
+    if !is_host(left) {
+        return None;
+    }
+    match (operator, constant(right)) {
+        (Binary::EndsWith, Some(Constant::Text(suffix))) if !suffix.starts_with('.') => {
+            let message = "other hosts end with this too";
+            let warning = Problem::new("open_host_suffix", right.span.clone(), message);
+            let suffix = crate::words::visible(suffix);
+            Some(warning.with_help(format!("write \".{suffix}\"")))
         }
-        ExprKind::Quantified { over, body, .. } => {
-            open_hosts(over, warnings);
-            open_hosts(body, warnings);
+        (Binary::StartsWith | Binary::Contains, _) => {
+            let message = "a host is told by its end; others begin with this or hold it too";
+            let warning = Problem::new("open_host_part", right.span.clone(), message);
+            Some(warning.with_help("compare it with `==` or `.ends_with(\".…\")`"))
         }
+        _ => None,
     }
 }
 
 /// `.matches("^.*secret.*$")`, which a text with a line break never does.
-fn line_breaks(expr: &Expr, warnings: &mut Vec<Problem>) {
-    match &expr.kind {
-        ExprKind::Value(_) => {}
-        ExprKind::Unary(_, operand) => line_breaks(operand, warnings),
-        ExprKind::Binary(operator, left, right) => {
-            if let (Binary::Matches, Some(Constant::Text(pattern))) = (*operator, constant(right))
-                && regexes::stops_at_line_breaks(pattern)
-            {
-                let message = "`.` matches no line break, so a text with one does not match";
-                let warning = Problem::new("line_break", right.span.clone(), message);
-                warnings.push(warning.with_help("begin with `(?s)` where line breaks may be"));
-            }
-            line_breaks(left, warnings);
-            line_breaks(right, warnings);
-        }
-        ExprKind::Quantified { over, body, .. } => {
-            line_breaks(over, warnings);
-            line_breaks(body, warnings);
-        }
+fn line_break(expr: &Expr) -> Option<Problem> {
+    let ExprKind::Binary(Binary::Matches, _, pattern) = &expr.kind else {
+        return None;
+    };
+    let Some(Constant::Text(text)) = constant(pattern) else {
+        return None;
+    };
+    if !regexes::stops_at_line_breaks(text) {
+        return None;
     }
+    let message = "`.` matches no line break, so a text with one does not match";
+    let warning = Problem::new("line_break", pattern.span.clone(), message);
+    Some(warning.with_help("begin with `(?s)` where line breaks may be"))
 }
 
 fn is_host(expr: &Expr) -> bool {
