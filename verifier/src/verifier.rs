@@ -327,14 +327,7 @@ impl Verifier {
     ) -> Result<(), Denied> {
         let authority = token.chain().authority();
         let mut steps = Steps::default();
-        for resource in &call.resources {
-            let request = Request {
-                time: now.utc,
-                audience: &self.audience,
-                depth: token.chain().depth(),
-                call,
-                resource,
-            };
+        for request in self.requests(token, call, now) {
             policy.decide_within(authority, &request, &mut steps)?;
             if self.evaluation == Evaluation::Reference {
                 policy.decide_by_engine(authority, &request)?;
@@ -404,22 +397,33 @@ impl Verifier {
         let biscuit = token.verified.biscuit.as_ref().ok_or_else(|| {
             denied("the token was verified for another way of evaluating".to_owned())
         })?;
-        for resource in &call.resources {
-            let request = Request {
-                time: now.utc,
-                audience: &self.audience,
-                depth: token.chain().depth(),
-                call,
-                resource,
-            };
+        for request in self.requests(token, call, now) {
             let answer = self.policy.evaluate(biscuit, &request);
             answer.map_err(|refusal| match refusal {
-                Refusal::NoGrant => Denied::resource_not_granted(&call.tool, resource),
+                Refusal::NoGrant => Denied::resource_not_granted(&call.tool, request.resource),
                 Refusal::FailedCheck => denied("a check of the token failed".to_owned()),
                 Refusal::Error(what) => denied(format!("the evaluation failed: {what}")),
             })?;
         }
         Ok(())
+    }
+
+    /// A call as policies see it: one request for each of its resources.
+    fn requests<'a>(
+        &'a self,
+        token: &VerifiedToken,
+        call: &'a Call,
+        now: Now,
+    ) -> impl Iterator<Item = Request<'a>> {
+        let (time, audience) = (now.utc, &self.audience);
+        let depth = token.chain().depth();
+        call.resources.iter().map(move |resource| Request {
+            time,
+            audience,
+            depth,
+            call,
+            resource,
+        })
     }
 }
 
