@@ -66,7 +66,7 @@ pub struct HolderProof {
 }
 
 /// What a proof must be about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ProofDemand<'a> {
     /// The key that the token is bound to.
     pub holder: &'a Thumbprint,
@@ -74,8 +74,9 @@ pub struct ProofDemand<'a> {
     pub session: &'a str,
     /// The token's text as it was presented.
     pub token_text: &'a str,
-    /// [`canonical_call_digest`](bailiwick_datalog::canonical_call_digest) of the call.
-    pub call_digest: &'a [u8; 32],
+    /// [`canonical_call_digest`](bailiwick_datalog::canonical_call_digest) of the call. Asked only
+    /// when all else about the proof holds, for a stranger could make it write megabytes.
+    pub call_digest: &'a dyn Fn() -> Option<[u8; 32]>,
 }
 
 /// Why a caller does not count as the holder.
@@ -174,6 +175,9 @@ pub enum InvalidProof {
     /// It is for another tool or other arguments.
     #[error("it is for another call")]
     Call,
+    /// No proof can name the call, whose numbers have no exact form.
+    #[error("the call has no canonical form")]
+    NoCanonicalCall,
 }
 
 /// Checks proofs and remembers those that were used.
@@ -259,7 +263,8 @@ struct UsedProof {
     issued_at: Timestamp,
 }
 
-/// RFC 9449 section 4.3, in its order, with profile rule 24.
+/// RFC 9449 section 4.3, in its order, with profile rule 24. The call comes last: its digest is the
+/// one thing here that costs more for a larger request.
 fn check(
     proof: &HolderProof,
     demand: &ProofDemand<'_>,
@@ -292,7 +297,8 @@ fn check(
     if claims.token_hash != token_hash(demand.token_text) {
         return Err(InvalidProof::Token);
     }
-    if claims.call_hash != URL_SAFE_NO_PAD.encode(demand.call_digest) {
+    let call_digest = (demand.call_digest)().ok_or(InvalidProof::NoCanonicalCall)?;
+    if claims.call_hash != URL_SAFE_NO_PAD.encode(call_digest) {
         return Err(InvalidProof::Call);
     }
     Ok(UsedProof {
@@ -321,6 +327,15 @@ fn owner(kind: &str, name: &str) -> Owner {
 /// `ath`: base64url of the SHA-256 of the token's text (RFC 9449 section 4.1).
 fn token_hash(token_text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token_text))
+}
+
+impl fmt::Debug for ProofDemand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProofDemand")
+            .field("holder", &self.holder)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for HolderProof {

@@ -1,11 +1,13 @@
 //! Every claim and member of a proof: right, and wrong in one thing.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use bailiwick_datalog::{ToolName, canonical_call_digest};
 use serde_json::{Value, json};
 
 use super::*;
+
+mod memory;
 
 const SESSION: &str = "s-1";
 const TOKEN: &str = "En0KEwoEbm9uZRgDIgkKBwgKEgMYgAg=";
@@ -59,17 +61,18 @@ fn signed(header: &Value, claims: &Value) -> HolderProof {
     proof_of(holder().sign_jwt(&header.to_string(), &claims.to_string()))
 }
 
+/// What the proof of `header` and `claims` is about.
+fn demand(holder: &Thumbprint) -> ProofDemand<'_> {
+    ProofDemand {
+        holder,
+        session: SESSION,
+        token_text: TOKEN,
+        call_digest: &|| Some(digest()),
+    }
+}
+
 fn verify_at(proof: &HolderProof, utc: u64) -> Result<(), HolderError> {
-    ProofVerifier::default().verify(
-        Some(proof),
-        &ProofDemand {
-            holder: &holder().thumbprint(),
-            session: SESSION,
-            token_text: TOKEN,
-            call_digest: &digest(),
-        },
-        now(utc),
-    )
+    ProofVerifier::default().verify(Some(proof), &demand(&holder().thumbprint()), now(utc))
 }
 
 fn verify(proof: &HolderProof) -> Result<(), HolderError> {
@@ -106,14 +109,9 @@ fn the_proof_of_the_holder_passes() {
 
 #[test]
 fn a_call_without_a_proof_is_refused() {
-    let demand = ProofDemand {
-        holder: &holder().thumbprint(),
-        session: SESSION,
-        token_text: TOKEN,
-        call_digest: &digest(),
-    };
+    let holder = holder().thumbprint();
     assert_eq!(
-        ProofVerifier::default().verify(None, &demand, now(NOW)),
+        ProofVerifier::default().verify(None, &demand(&holder), now(NOW)),
         Err(HolderError::Missing)
     );
 }
@@ -386,10 +384,8 @@ fn the_proof_covers_the_token_text_as_presented() {
     let verdict = ProofVerifier::default().verify(
         Some(&proof),
         &ProofDemand {
-            holder: &holder().thumbprint(),
-            session: SESSION,
             token_text: TOKEN.trim_end_matches('='),
-            call_digest: &digest(),
+            ..demand(&holder().thumbprint())
         },
         now(NOW),
     );
@@ -429,14 +425,66 @@ fn the_proof_covers_tool_and_arguments_whatever_their_order() {
         let demanded = ProofVerifier::default().verify(
             Some(&proof),
             &ProofDemand {
-                holder: &holder().thumbprint(),
-                session: SESSION,
-                token_text: TOKEN,
-                call_digest: &call_digest(tool, &arguments),
+                call_digest: &|| Some(call_digest(tool, &arguments)),
+                ..demand(&holder().thumbprint())
             },
             now(NOW),
         );
         assert_eq!(demanded, verdict, "{tool} {arguments}");
+    }
+}
+
+#[test]
+fn a_call_without_a_canonical_form_has_no_proof() {
+    let verdict = ProofVerifier::default().verify(
+        Some(&signed(&header(), &claims())),
+        &ProofDemand {
+            call_digest: &|| None,
+            ..demand(&holder().thumbprint())
+        },
+        now(NOW),
+    );
+    assert_eq!(verdict, invalid(InvalidProof::NoCanonicalCall));
+}
+
+#[test]
+fn a_call_is_put_into_its_canonical_form_only_when_all_else_holds() {
+    let asked = |header: &Value, claims: &Value, key: &HolderKey| {
+        let asked = Cell::new(false);
+        let verdict = ProofVerifier::default().verify(
+            Some(&proof_of(
+                key.sign_jwt(&header.to_string(), &claims.to_string()),
+            )),
+            &ProofDemand {
+                call_digest: &|| {
+                    asked.set(true);
+                    Some(digest())
+                },
+                ..demand(&holder().thumbprint())
+            },
+            now(NOW),
+        );
+        (verdict.is_ok(), asked.get())
+    };
+    let other_call = with(claims(), "bwc", json!(token_hash("other")));
+    assert_eq!(asked(&header(), &claims(), &holder()), (true, true));
+    assert_eq!(asked(&header(), &other_call, &holder()), (false, true));
+
+    let other = HolderKey::from_secret(&[2; 32]);
+    let others_header = with(header(), "jwk", other.jwk());
+    assert_eq!(asked(&others_header, &claims(), &other), (false, false));
+    assert_eq!(asked(&header(), &claims(), &other), (false, false));
+    for (claim, value) in [
+        ("jti", json!("")),
+        ("htm", json!("GET")),
+        ("htu", json!("http://127.0.0.1:8401/other")),
+        ("iat", json!(NOW - 61)),
+        ("exp", json!(NOW)),
+        ("nbf", json!(NOW + 1)),
+        ("ath", json!(token_hash("other"))),
+    ] {
+        let bad = with(claims(), claim, value);
+        assert_eq!(asked(&header(), &bad, &holder()), (false, false), "{bad}");
     }
 }
 
@@ -482,104 +530,16 @@ fn size_bound_is_inclusive() {
 }
 
 #[test]
-fn a_proof_is_good_once() {
-    let verifier = ProofVerifier::default();
-    let holder = holder().thumbprint();
-    let demand = ProofDemand {
-        holder: &holder,
-        session: SESSION,
-        token_text: TOKEN,
-        call_digest: &digest(),
-    };
-    let first = signed(&header(), &claims());
-    assert_eq!(verifier.verify(Some(&first), &demand, now(NOW)), Ok(()));
-    let second = signed(&header(), &with(claims(), "jti", json!("2")));
-    assert_eq!(verifier.verify(Some(&second), &demand, now(NOW)), Ok(()));
-    // The same id in a proof of other bytes is a replay as well.
-    let resigned = signed(&header(), &with(claims(), "nonce", json!("n")));
-    for again in [&first, &second, &resigned] {
-        assert_eq!(
-            verifier.verify(Some(again), &demand, now(NOW + 60)),
-            Err(HolderError::Replayed)
-        );
-    }
-}
-
-#[test]
-fn a_proof_that_is_refused_is_not_used_up() {
-    let verifier = ProofVerifier::default();
-    let holder = holder().thumbprint();
-    let demand = ProofDemand {
-        holder: &holder,
-        session: SESSION,
-        token_text: TOKEN,
-        call_digest: &digest(),
-    };
-    let proof = signed(&header(), &claims());
-    let other_token = ProofDemand {
-        token_text: "other",
-        ..demand
-    };
-    assert!(
-        verifier
-            .verify(Some(&proof), &other_token, now(NOW))
-            .is_err()
-    );
-    assert_eq!(verifier.verify(Some(&proof), &demand, now(NOW)), Ok(()));
-}
-
-#[test]
-fn a_full_memory_refuses_until_proofs_grow_old() {
-    let verifier = ProofVerifier::with_share(1, 2);
-    let holder = holder().thumbprint();
-    let demand = ProofDemand {
-        holder: &holder,
-        session: SESSION,
-        token_text: TOKEN,
-        call_digest: &digest(),
-    };
-    let numbered = |id: &str, iat: u64| {
-        let claims = with(with(claims(), "jti", json!(id)), "iat", json!(iat));
-        signed(&header(), &claims)
-    };
-    let verify = |proof: &HolderProof, utc| verifier.verify(Some(proof), &demand, now(utc));
-    assert_eq!(verify(&numbered("1", NOW), NOW), Ok(()));
-    assert_eq!(
-        verify(&numbered("2", NOW + 60), NOW + 60),
-        Err(HolderError::TooManyProofs { capacity: 1 })
-    );
-    assert_eq!(verify(&numbered("2", NOW + 60), NOW + 61), Ok(()));
-}
-
-#[test]
-fn a_holder_has_a_sixteenth_of_the_memory_unless_told_otherwise() {
-    let holder = holder().thumbprint();
-    let demand = ProofDemand {
-        holder: &holder,
-        session: SESSION,
-        token_text: TOKEN,
-        call_digest: &digest(),
-    };
-    for (verifier, share) in [
-        (ProofVerifier::new(32), 2),
-        (ProofVerifier::new(1), 1),
-        (ProofVerifier::with_share(32, 3), 3),
-    ] {
-        let used = |id: usize| {
-            let proof = signed(&header(), &with(claims(), "jti", json!(id.to_string())));
-            verifier.verify(Some(&proof), &demand, now(NOW))
-        };
-        for id in 0..share {
-            assert_eq!(used(id), Ok(()), "{id} of {share}");
-        }
-        assert_eq!(used(share), Err(HolderError::ShareUsedUp { share }));
-    }
-}
-
-#[test]
 fn secrets_do_not_show() {
     let proof = signed(&header(), &claims());
     let shown = format!("{:?} {proof:?}", holder());
     assert!(shown.contains(holder().thumbprint().as_str()));
+    assert!(shown.contains(URL) && shown.contains("POST"), "{shown}");
     assert!(!shown.contains(&proof.dpop), "{shown}");
+    let shown = format!("{:?}", demand(&holder().thumbprint()));
+    assert!(
+        shown.contains(holder().thumbprint().as_str()) && shown.contains(SESSION),
+        "{shown}"
+    );
+    assert!(!shown.contains(TOKEN), "{shown}");
 }
