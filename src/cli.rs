@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    attenuate, audit, call, check, gateway, holder_key, inspect, issuer, keys, policy, request,
-    revoke, sessions, tools, up,
+    accounts, attenuate, audit, call, check, gateway, holder_key, inspect, issuer, keys, policy,
+    request, revoke, sessions, tools, up,
 };
 use crate::exit::Failure;
 
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Sessions(sessions::SessionsArgs),
     /// End a session, and every token made from it
     Revoke(revoke::RevokeArgs),
+    /// Say who may sign in at an issuer, and as what
+    Accounts(accounts::AccountsArgs),
     /// Show the issuer's key set, verified
     Keys(keys::KeysArgs),
     /// Check the record of what happened

@@ -78,6 +78,23 @@ impl Operator {
             .header(AUTHORIZATION, self.authorization.clone()))
     }
 
+    /// A POST to what is called `names` below `path`, with the token. Each name is one segment
+    /// whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`http::endpoint`].
+    pub(crate) fn post_below(&self, path: &str, names: &[&str]) -> Result<RequestBuilder, Failure> {
+        let mut url = http::endpoint(&self.args.issuer.issuer, path)?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(names);
+        }
+        Ok(self
+            .client
+            .post(url)
+            .header(AUTHORIZATION, self.authorization.clone()))
+    }
+
     /// A POST to `path`, with the token.
     ///
     /// # Errors

@@ -17,7 +17,6 @@
 //! provider's credentials and never executes a tool.
 
 mod access_request;
-mod accounts;
 mod approval;
 mod asking;
 mod audit;
@@ -34,6 +33,7 @@ mod mint;
 mod narrowing;
 mod open;
 mod passwords;
+mod people;
 mod revocation_feed;
 mod secret;
 mod store;

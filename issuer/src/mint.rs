@@ -20,9 +20,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     access_request::{AccessRequest, Application, ToolScope},
-    accounts::MAX_USER_NAME_BYTES,
     entropy::Entropy,
     keys::MINT_KEY_ID,
+    people::MAX_USER_NAME_BYTES,
     store::StoredSession,
 };
 

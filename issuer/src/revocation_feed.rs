@@ -5,26 +5,9 @@ use serde_json::json;
 
 use crate::{
     core::{Core, Unavailable},
+    people::Actor,
     store::{Revoked, revocations},
 };
-
-/// Who ends a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RevokedBy {
-    /// A signed-in approver.
-    Approver(String),
-    /// Whoever holds the operator's token.
-    Operator,
-}
-
-impl RevokedBy {
-    fn name(&self) -> &str {
-        match self {
-            Self::Approver(name) => name,
-            Self::Operator => "operator",
-        }
-    }
-}
 
 /// The signed list with its entity tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +27,7 @@ impl Core {
     pub(crate) async fn revoke_session(
         &self,
         id: &str,
-        by: RevokedBy,
+        by: &Actor,
     ) -> Result<Revoked, Unavailable> {
         let now = self.clock.now().utc;
         let mut change = self.store.change().await?;

@@ -1,6 +1,7 @@
 //! The commands, each in a module of its own: its options, what it does with
 //! the libraries, and what it says.
 
+pub(crate) mod accounts;
 pub(crate) mod attenuate;
 pub(crate) mod audit;
 pub(crate) mod call;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Inspect(args) => client(inspect::run(args, output)),
         Command::Sessions(args) => client(sessions::run(args, output)),
         Command::Revoke(args) => client(revoke::run(args, output)),
+        Command::Accounts(args) => client(accounts::run(args, output)),
         Command::Keys(args) => client(keys::run(args, output)),
     }
 }

@@ -27,6 +27,7 @@ mod holding;
 mod interop;
 mod lifecycle;
 mod narrowing;
+mod people;
 mod policies;
 mod presenting;
 mod repository;

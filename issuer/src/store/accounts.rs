@@ -1,35 +1,43 @@
-//! Approvers, the link that creates the first one, and their signed-in browsers.
-
-use std::time::Duration;
+//! Accounts, and the link that creates the first one.
 
 use bailiwick_datalog::{Principal, Timestamp};
 use sqlx::FromRow;
 
-use super::{Change, Store, StoreError, damaged, from_db, seconds_to_db, to_db};
-use crate::secret::SecretDigest;
+use super::{Change, Store, StoreError, damaged, from_db, to_db};
+use crate::{people::Roles, secret::SecretDigest};
 
-/// A person who may sign in and approve.
+/// A person who may sign in.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) user_name: Principal,
-    pub(crate) password_hash: String,
-}
-
-/// A signed-in browser.
-#[derive(Clone, Debug)]
-pub(crate) struct BrowserSession {
-    pub(crate) account: Account,
+    /// `None`: nobody signs in with a password.
+    pub(crate) password_hash: Option<String>,
+    pub(crate) roles: Roles,
     pub(crate) created_at: Timestamp,
-    pub(crate) last_seen_at: Timestamp,
+    pub(crate) disabled_at: Option<Timestamp>,
 }
 
 #[derive(FromRow)]
-struct AccountRow {
+pub(super) struct AccountRow {
     id: String,
     user_name: String,
     password_hash: String,
+    is_admin: bool,
+    is_approver: bool,
+    is_auditor: bool,
+    account_created_at: i64,
+    disabled_at: Option<i64>,
 }
+
+/// What [`AccountRow`] reads, from a table called `a`.
+macro_rules! account_columns {
+    () => {
+        "a.id, a.user_name, a.password_hash, a.is_admin, a.is_approver, a.is_auditor,
+         a.created_at AS account_created_at, a.disabled_at"
+    };
+}
+pub(super) use account_columns;
 
 impl TryFrom<AccountRow> for Account {
     type Error = StoreError;
@@ -39,7 +47,14 @@ impl TryFrom<AccountRow> for Account {
         Ok(Self {
             id: row.id,
             user_name,
-            password_hash: row.password_hash,
+            password_hash: Some(row.password_hash).filter(|hash| !hash.is_empty()),
+            roles: Roles {
+                admin: row.is_admin,
+                approver: row.is_approver,
+                auditor: row.is_auditor,
+            },
+            created_at: from_db(row.account_created_at)?,
+            disabled_at: row.disabled_at.map(from_db).transpose()?,
         })
     }
 }
@@ -57,12 +72,22 @@ impl Store {
         &self,
         user_name: &Principal,
     ) -> Result<Option<Account>, StoreError> {
-        let row: Option<AccountRow> =
-            sqlx::query_as("SELECT id, user_name, password_hash FROM accounts WHERE user_name = ?")
-                .bind(user_name.as_str())
-                .fetch_optional(&self.reader)
-                .await?;
+        let row: Option<AccountRow> = sqlx::query_as(BY_NAME)
+            .bind(user_name.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
         row.map(Account::try_from).transpose()
+    }
+
+    /// All accounts, by name.
+    pub(crate) async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts a ORDER BY a.user_name"
+        );
+        let rows: Vec<AccountRow> = sqlx::query_as(sql).fetch_all(&self.reader).await?;
+        rows.into_iter().map(Account::try_from).collect()
     }
 
     /// Makes `link` the only set-up link that works.
@@ -93,69 +118,19 @@ impl Store {
             .fetch_one(&self.reader)
             .await?)
     }
-
-    /// The browser whose cookie has that digest, whatever its age.
-    pub(crate) async fn browser_session(
-        &self,
-        cookie: &SecretDigest,
-    ) -> Result<Option<BrowserSession>, StoreError> {
-        #[derive(FromRow)]
-        struct Row {
-            #[sqlx(flatten)]
-            account: AccountRow,
-            created_at: i64,
-            last_seen_at: i64,
-        }
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT a.id, a.user_name, a.password_hash, b.created_at, b.last_seen_at
-             FROM browser_sessions b JOIN accounts a ON a.id = b.account_id
-             WHERE b.cookie_hash = ?",
-        )
-        .bind(cookie.as_slice())
-        .fetch_optional(&self.reader)
-        .await?;
-        row.map(|row| {
-            Ok(BrowserSession {
-                account: row.account.try_into()?,
-                created_at: from_db(row.created_at)?,
-                last_seen_at: from_db(row.last_seen_at)?,
-            })
-        })
-        .transpose()
-    }
-
-    /// Notes that a browser is in use. Time never runs backwards here.
-    pub(crate) async fn touch_browser(
-        &self,
-        cookie: &SecretDigest,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE browser_sessions SET last_seen_at = max(last_seen_at, ?) WHERE cookie_hash = ?",
-        )
-        .bind(to_db(now))
-        .bind(cookie.as_slice())
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
-    /// Ends a browser's sign-in.
-    pub(crate) async fn end_browser(&self, cookie: &SecretDigest) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM browser_sessions WHERE cookie_hash = ?")
-            .bind(cookie.as_slice())
-            .execute(&self.writer)
-            .await?;
-        Ok(())
-    }
 }
 
-/// Uses up a set-up link for the first account: `false` when the link was used, replaced or
-/// never existed, or an account exists already.
-pub(crate) async fn create_first_account(
+const BY_NAME: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM accounts a WHERE a.user_name = ?"
+);
+
+/// Uses up a set-up link: `false` when it was used, replaced or never existed, or an account
+/// exists already.
+pub(crate) async fn use_setup_link(
     change: &mut Change,
     link: &SecretDigest,
-    account: &Account,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let used = sqlx::query(
@@ -165,52 +140,90 @@ pub(crate) async fn create_first_account(
     .bind(to_db(now))
     .bind(link.as_slice())
     .execute(&mut **change)
-    .await?
-    .rows_affected();
-    if used != 1 {
-        return Ok(false);
-    }
-    sqlx::query(
-        "INSERT INTO accounts (id, user_name, password_hash, created_at) VALUES (?, ?, ?, ?)",
+    .await?;
+    Ok(used.rows_affected() == 1)
+}
+
+/// Stores a new account: `false` when its user name is taken.
+pub(crate) async fn insert_account(
+    change: &mut Change,
+    account: &Account,
+) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(
+        "INSERT INTO accounts (id, user_name, password_hash, created_at, is_admin, is_approver,
+             is_auditor)
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_name) DO NOTHING",
     )
     .bind(&account.id)
     .bind(account.user_name.as_str())
-    .bind(&account.password_hash)
-    .bind(to_db(now))
+    .bind(account.password_hash.as_deref().unwrap_or_default())
+    .bind(to_db(account.created_at))
+    .bind(account.roles.admin)
+    .bind(account.roles.approver)
+    .bind(account.roles.auditor)
     .execute(&mut **change)
     .await?;
-    Ok(true)
+    Ok(inserted.rows_affected() == 1)
 }
 
-/// Signs a browser in under a fresh cookie, ends the one it had, and forgets those too old
-/// to be good.
-pub(crate) async fn start_browser(
+/// The account with that user name, as it is inside a change.
+pub(crate) async fn account_in(
     change: &mut Change,
-    account: &Account,
-    cookie: &SecretDigest,
-    previous: Option<&SecretDigest>,
-    now: Timestamp,
-    absolute: Duration,
+    user_name: &Principal,
+) -> Result<Option<Account>, StoreError> {
+    let row: Option<AccountRow> = sqlx::query_as(BY_NAME)
+        .bind(user_name.as_str())
+        .fetch_optional(&mut **change)
+        .await?;
+    row.map(Account::try_from).transpose()
+}
+
+/// How many accounts may manage accounts.
+pub(crate) async fn count_admins(change: &mut Change) -> Result<i64, StoreError> {
+    let sql = "SELECT count(*) FROM accounts WHERE is_admin = 1 AND disabled_at IS NULL";
+    Ok(sqlx::query_scalar(sql).fetch_one(&mut **change).await?)
+}
+
+/// Gives an account these roles and no others.
+pub(crate) async fn set_roles(
+    change: &mut Change,
+    id: &str,
+    roles: Roles,
 ) -> Result<(), StoreError> {
-    if let Some(previous) = previous {
-        sqlx::query("DELETE FROM browser_sessions WHERE cookie_hash = ?")
-            .bind(previous.as_slice())
-            .execute(&mut **change)
-            .await?;
-    }
-    sqlx::query("DELETE FROM browser_sessions WHERE created_at < ?")
-        .bind(to_db(now).saturating_sub(seconds_to_db(absolute)))
+    sqlx::query("UPDATE accounts SET is_admin = ?, is_approver = ?, is_auditor = ? WHERE id = ?")
+        .bind(roles.admin)
+        .bind(roles.approver)
+        .bind(roles.auditor)
+        .bind(id)
         .execute(&mut **change)
         .await?;
-    sqlx::query(
-        "INSERT INTO browser_sessions (cookie_hash, account_id, created_at, last_seen_at)
-         VALUES (?, ?, ?, ?)",
-    )
-    .bind(cookie.as_slice())
-    .bind(&account.id)
-    .bind(to_db(now))
-    .bind(to_db(now))
-    .execute(&mut **change)
-    .await?;
+    Ok(())
+}
+
+/// Replaces the password.
+pub(crate) async fn set_password(
+    change: &mut Change,
+    id: &str,
+    hash: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE accounts SET password_hash = ? WHERE id = ?")
+        .bind(hash)
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
+    Ok(())
+}
+
+/// Disables an account, or enables it again.
+pub(crate) async fn set_disabled(
+    change: &mut Change,
+    id: &str,
+    since: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE accounts SET disabled_at = ? WHERE id = ?")
+        .bind(since.map(to_db))
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
     Ok(())
 }

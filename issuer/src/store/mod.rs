@@ -6,7 +6,10 @@
 //! SQL; no rule of the domain lives here beyond the conditions of the swaps.
 
 pub(crate) mod accounts;
+pub(crate) mod applications;
 mod audit_intake;
+pub(crate) mod browsers;
+pub(crate) mod invitations;
 mod key_set;
 pub(crate) mod requests;
 pub(crate) mod revocations;
@@ -22,8 +25,9 @@ use sqlx::{
 };
 use thiserror::Error;
 
-pub(crate) use accounts::{Account, BrowserSession};
+pub(crate) use accounts::Account;
 pub(crate) use audit_intake::CallDecision;
+pub(crate) use browsers::BrowserSession;
 pub(crate) use requests::{NewRequest, Poll, RequestState, StoredRequest};
 pub(crate) use revocations::Revoked;
 pub(crate) use sessions::{NewSession, StoredSession};

@@ -22,7 +22,7 @@ use crate::{
     audit::AuditLogError,
     call_reports::ReportError,
     core::Unavailable,
-    revocation_feed::RevokedBy,
+    people::Actor,
     secret::{Secret, SecretDigest},
     store::{CallDecision, Revoked, StoredSession},
     text::visible_line,
@@ -95,7 +95,7 @@ pub(crate) async fn revoke(
     let wanted: Wanted = read_json(request).await?;
     let id = wanted.session.clone();
     let revoked =
-        to_the_end(async move { core.revoke_session(&id, RevokedBy::Operator).await }).await?;
+        to_the_end(async move { core.revoke_session(&id, &Actor::Operator).await }).await?;
     let (seq, before) = match revoked {
         Revoked::Now { seq } => (seq, false),
         Revoked::Before { seq } => (seq, true),
@@ -240,7 +240,9 @@ async fn read_json_body(request: Request) -> Result<axum::body::Bytes, Failure> 
     read_body(request).await
 }
 
-async fn read_json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Failure> {
+pub(super) async fn read_json<T: for<'de> Deserialize<'de>>(
+    request: Request,
+) -> Result<T, Failure> {
     let body = read_json_body(request).await?;
     let malformed = |why: String| Failure::new(Fault::MalformedJson, visible_line(&why));
     let value = strict_json::parse(&body).map_err(|e| malformed(e.to_string()))?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     App,
     address::{Path, Query},
-    extract::{Approver, ApproverForm},
+    extract::{Approver, ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
     fields::{FieldError, Fields},
     pages::{self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame},
@@ -33,10 +33,7 @@ pub(crate) struct TypedCode {
 }
 
 /// `GET /approvals`
-pub(crate) async fn list(
-    State(core): State<App>,
-    approver: Approver,
-) -> Result<Response, PageFailure> {
+pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
     let waiting = core
         .store
@@ -47,7 +44,7 @@ pub(crate) async fn list(
         .iter()
         .map(|request| WaitingView::of(request, now))
         .collect();
-    let frame = frame(&approver, "approvals");
+    let frame = Frame::of(&reader, "approvals");
     Ok(pages::render(&ApprovalsPage { frame, waiting })?.into_response())
 }
 
@@ -57,7 +54,7 @@ pub(crate) async fn enter_code(
     Query(typed): Query<TypedCode>,
     approver: Approver,
 ) -> Result<Response, PageFailure> {
-    let frame = frame(&approver, "approvals");
+    let frame = Frame::of(&approver, "approvals");
     let Some(typed) = typed.user_code.filter(|typed| !typed.trim().is_empty()) else {
         let page = EnterCodePage {
             frame,
@@ -85,14 +82,14 @@ pub(crate) async fn enter_code(
 pub(crate) async fn show(
     State(core): State<App>,
     Path(id): Path<String>,
-    approver: Approver,
+    reader: Reader,
 ) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
     let stored = core.store.request(&id).await.map_err(Unavailable::from)?;
     let stored = stored.ok_or(DecisionError::NotFound)?;
     let application = core.application(&stored.request.application).await?.name;
     let request = RequestView::of(&stored, &application, now);
-    let frame = frame(&approver, "approvals");
+    let frame = Frame::of(&reader, "approvals");
     if stored.state == RequestState::Pending {
         check_open(&stored, now)?;
         let digest = stored.digest.to_hex();
@@ -245,13 +242,4 @@ fn url_safe(id: &str) -> String {
     id.chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
         .collect()
-}
-
-fn frame<'a>(approver: &'a Approver, here: &'static str) -> Frame<'a> {
-    let user_name = approver.account.user_name.as_str();
-    Frame {
-        user_name,
-        csrf: approver.form_token.as_str(),
-        here,
-    }
 }

@@ -1,4 +1,6 @@
-//! Who is asking: typed proof that cookie, origin and form token were checked.
+//! Who is asking: typed proof that cookie, role, origin and form token were checked.
+
+use std::marker::PhantomData;
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -13,22 +15,82 @@ use super::{
     fields::Fields,
     local_path::LocalPath,
 };
-use crate::{config::Site, secret::Secret, store::Account};
+use crate::{
+    config::Site,
+    people::{Actor, Role},
+    secret::Secret,
+    store::Account,
+};
 
 /// The form field that carries the token.
 const TOKEN_FIELD: &str = "csrf";
 
-/// A signed-in browser looking at a page.
-pub(crate) struct Approver {
-    pub(crate) account: Account,
-    pub(crate) form_token: FormToken,
+/// Which roles a page or a form is for.
+pub(crate) trait Needs: Send + Sync {
+    /// One of these is enough; empty means that every account may.
+    const ANY_OF: &'static [Role];
 }
 
-/// A signed-in browser that sent one of our forms.
-pub(crate) struct ApproverForm {
+/// Declares who a page or a form is for, by the name of a type.
+macro_rules! needs {
+    ($($(#[$doc:meta])* $name:ident = [$($role:ident),*];)+) => {
+        $($(#[$doc])*
+        pub(crate) struct $name;
+
+        impl Needs for $name {
+            const ANY_OF: &'static [Role] = &[$(Role::$role),*];
+        })+
+    };
+}
+
+needs! {
+    /// Every account, whatever its role.
+    Anybody = [];
+    /// Those who decide.
+    Deciding = [Approver];
+    /// Those who may look at requests and sessions.
+    Reading = [Approver, Auditor];
+    /// Those who manage accounts and applications.
+    Managing = [Admin];
+    /// Those who may look at accounts and applications.
+    Overseeing = [Admin, Auditor];
+}
+
+/// A signed-in browser looking at a page it may see.
+pub(crate) struct Looking<N> {
+    pub(crate) account: Account,
+    pub(crate) form_token: FormToken,
+    needs: PhantomData<N>,
+}
+
+/// A signed-in browser that sent one of our forms and may do so.
+pub(crate) struct Sending<N> {
     pub(crate) account: Account,
     pub(crate) cookie: Secret,
     pub(crate) fields: Fields,
+    needs: PhantomData<N>,
+}
+
+/// Anybody signed in, looking at a page.
+pub(crate) type SignedIn = Looking<Anybody>;
+/// Anybody signed in, sending a form.
+pub(crate) type SignedInForm = Sending<Anybody>;
+/// An approver looking at a page on which something is decided.
+pub(crate) type Approver = Looking<Deciding>;
+/// An approver's form.
+pub(crate) type ApproverForm = Sending<Deciding>;
+/// An approver or an auditor looking at requests and sessions.
+pub(crate) type Reader = Looking<Reading>;
+/// An admin's form.
+pub(crate) type AdminForm = Sending<Managing>;
+/// An admin or an auditor looking at accounts and applications.
+pub(crate) type Overseer = Looking<Overseeing>;
+
+impl<N> Sending<N> {
+    /// The sender's name, for the record.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Person(self.account.user_name.clone())
+    }
 }
 
 /// A browser before sign-in, looking at a form.
@@ -66,7 +128,7 @@ impl IntoResponse for NotSignedIn {
     }
 }
 
-impl FromRequestParts<App> for Approver {
+impl<N: Needs> FromRequestParts<App> for Looking<N> {
     type Rejection = NotSignedIn;
 
     async fn from_request_parts(parts: &mut Parts, core: &App) -> Result<Self, NotSignedIn> {
@@ -75,9 +137,11 @@ impl FromRequestParts<App> for Approver {
             let browser = core.browser(&cookie).await;
             let browser = browser.map_err(|cause| NotSignedIn::Failure(cause.into()))?;
             if let Some(account) = browser {
+                check_role::<N>(&account).map_err(NotSignedIn::Failure)?;
                 return Ok(Self {
                     account,
                     form_token: FormToken::of(&cookie),
+                    needs: PhantomData,
                 });
             }
         }
@@ -87,7 +151,7 @@ impl FromRequestParts<App> for Approver {
     }
 }
 
-impl FromRequest<App> for ApproverForm {
+impl<N: Needs> FromRequest<App> for Sending<N> {
     type Rejection = PageFailure;
 
     async fn from_request(request: Request, core: &App) -> Result<Self, PageFailure> {
@@ -99,12 +163,28 @@ impl FromRequest<App> for ApproverForm {
         let account = core.browser(&cookie).await?.ok_or_else(sign_in_needed)?;
         let mut fields = Fields::read(request).await?;
         check_token(&FormToken::of(&cookie), &mut fields)?;
+        check_role::<N>(&account)?;
         Ok(Self {
             account,
             cookie,
             fields,
+            needs: PhantomData,
         })
     }
+}
+
+/// Checked on every request against the account as it is now: a role that was taken is gone at
+/// once.
+fn check_role<N: Needs>(account: &Account) -> Result<(), Failure> {
+    if N::ANY_OF.is_empty() || account.roles.any_of(N::ANY_OF) {
+        return Ok(());
+    }
+    let words: Vec<&str> = N::ANY_OF.iter().map(|role| role.as_str()).collect();
+    let why = format!(
+        "This is for accounts with the role {}. An admin can give it to you.",
+        words.join(" or ")
+    );
+    Err(Failure::new(Fault::RoleNeeded, why).back_to("/"))
 }
 
 impl FromRequestParts<App> for Visitor {

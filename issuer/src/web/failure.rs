@@ -13,10 +13,10 @@ use serde_json::json;
 
 use super::pages::{self, ErrorPage};
 use crate::{
-    accounts::{SetupError, SignInError},
     approval::DecisionError,
     core::Unavailable,
     narrowing::NarrowingError,
+    people::{AccountError, SetupError, SignInError},
 };
 
 /// A header that repeats the code of a refused request, for programs that read pages.
@@ -70,14 +70,28 @@ faults! {
     FormExpired = FORBIDDEN, "form_expired", "This form is out of date";
     /// Nobody is signed in.
     SignInNeeded = UNAUTHORIZED, "sign_in_needed", "Please sign in first";
+    /// The account has not the role this is for.
+    RoleNeeded = FORBIDDEN, "role_needed", "That is not for your account";
     /// Wrong user name or password.
     SignInFailed = FORBIDDEN, "sign_in_failed", "Sign-in failed";
     /// Too many guesses.
     TooManyAttempts = TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts";
     /// The set-up link is used up.
     SetupLinkUsed = GONE, "setup_link_used", "This link does not work any more";
+    /// The invitation is used up or too old.
+    InvitationUsed = GONE, "invitation_used", "This link does not work any more";
     /// The user name or password cannot be used.
     AccountRefused = UNPROCESSABLE_ENTITY, "account_refused", "This account cannot be created";
+    /// No such account.
+    AccountNotFound = NOT_FOUND, "account_not_found", "There is no such account";
+    /// The user name is taken.
+    AccountExists = CONFLICT, "account_exists", "There is such an account already";
+    /// The account is disabled.
+    AccountDisabled = CONFLICT, "account_disabled", "This account is disabled";
+    /// Nobody would be left to manage accounts.
+    LastAdmin = CONFLICT, "last_admin", "Somebody has to manage accounts";
+    /// A role that does not exist, or none at all.
+    InvalidRole = UNPROCESSABLE_ENTITY, "invalid_role", "That is not a role";
     /// No request has this code.
     UnknownUserCode = NOT_FOUND, "unknown_user_code", "No request has this code";
     /// No such request.
@@ -179,7 +193,8 @@ impl IntoResponse for PageFailure {
         let Self(failure) = self;
         let fault = failure.fault;
         let (back, back_words) = match failure.back.as_deref() {
-            Some(path) => (path, "Back to the request"),
+            Some(path) if path.starts_with("/approvals/") => (path, "Back to the request"),
+            Some(path) => (path, "Back"),
             None if needs_sign_in(fault) => ("/sign-in", "Go to sign-in"),
             None => ("/approvals", "Back to the approvals"),
         };
@@ -202,7 +217,7 @@ impl IntoResponse for PageFailure {
 fn needs_sign_in(fault: Fault) -> bool {
     matches!(
         fault,
-        Fault::SignInNeeded | Fault::SetupLinkUsed | Fault::FormExpired
+        Fault::SignInNeeded | Fault::SetupLinkUsed | Fault::InvitationUsed | Fault::FormExpired
     )
 }
 
@@ -283,6 +298,7 @@ impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         let fault = match &error {
             SetupError::LinkUsed => Fault::SetupLinkUsed,
+            SetupError::InvitationUsed => Fault::InvitationUsed,
             SetupError::UserName(_) | SetupError::Password(_) | SetupError::PasswordsDiffer => {
                 Fault::AccountRefused
             }
@@ -290,6 +306,24 @@ impl From<SetupError> for Failure {
         };
         match error {
             SetupError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let fault = match &error {
+            AccountError::NotFound(_) => Fault::AccountNotFound,
+            AccountError::UserName(_) => Fault::AccountRefused,
+            AccountError::Taken(_) => Fault::AccountExists,
+            AccountError::Role(_) | AccountError::NoRole => Fault::InvalidRole,
+            AccountError::LastAdmin(_) => Fault::LastAdmin,
+            AccountError::Disabled(_) => Fault::AccountDisabled,
+            AccountError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            AccountError::Unavailable(cause) => cause.into(),
             other => Self::new(fault, sentence(&other.to_string())),
         }
     }

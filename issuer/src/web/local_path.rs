@@ -7,9 +7,14 @@ pub(crate) struct LocalPath(String);
 const MAX_BYTES: usize = 512;
 
 impl LocalPath {
-    /// Where signed-in people start.
+    /// Where those start who decide or look.
     pub(crate) fn start() -> Self {
         Self("/approvals".to_owned())
+    }
+
+    /// Where those start who only manage.
+    pub(crate) fn accounts() -> Self {
+        Self("/accounts".to_owned())
     }
 
     /// Reads a path that cannot lead to another site: one `/` at its start, printable ASCII,

@@ -1,10 +1,12 @@
 //! The HTTP surface: one table of routes, read top to bottom.
 //!
 //! Handlers extract typed input, call one function of [`Core`], and render. Who may call what
-//! is visible in their signatures: [`extract::Approver`] and [`extract::ApproverForm`] exist
-//! only for a signed-in browser, [`api::Operator`] and [`api::Gateway`] only for a right
-//! bearer token.
+//! is visible in their signatures: [`extract::Looking`] and [`extract::Sending`] exist only for
+//! a signed-in browser whose account has the role they name, [`api::Operator`] and
+//! [`api::Gateway`] only for a right bearer token.
 
+mod accounts;
+mod accounts_api;
 mod address;
 mod api;
 mod approvals;
@@ -15,6 +17,7 @@ mod failure;
 mod fields;
 mod headers;
 mod local_path;
+mod me;
 mod oauth;
 mod pages;
 mod sessions;
@@ -54,6 +57,10 @@ pub(crate) fn router(core: App) -> Router {
             get(sign_in::setup_page).post(sign_in::set_up),
         )
         .route(
+            "/invitations/{link}",
+            get(sign_in::invitation_page).post(sign_in::accept_invitation),
+        )
+        .route(
             "/sign-in",
             get(sign_in::sign_in_page).post(sign_in::sign_in),
         )
@@ -67,6 +74,15 @@ pub(crate) fn router(core: App) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/accounts", get(accounts::list).post(accounts::add))
+        .route("/accounts/{user_name}", get(accounts::show))
+        .route("/accounts/{user_name}/roles", post(accounts::set_roles))
+        .route("/accounts/{user_name}/link", post(accounts::link))
+        .route("/accounts/{user_name}/disable", post(accounts::disable))
+        .route("/accounts/{user_name}/enable", post(accounts::enable))
+        .route("/accounts/{user_name}/sign-out", post(accounts::sign_out))
+        .route("/me", get(me::show))
+        .route("/me/sign-out-everywhere", post(me::sign_out_everywhere))
         .route("/assets/bailiwick.css", get(assets::stylesheet))
         .route("/assets/icon.svg", get(assets::icon));
     let oauth = Router::new()
@@ -84,6 +100,7 @@ pub(crate) fn router(core: App) -> Router {
         .route("/v1/revocations", get(api::revocations).post(api::revoke))
         .route("/v1/sessions", get(api::sessions))
         .route("/v1/sessions/{id}", get(api::session))
+        .merge(accounts_api::routes())
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz));
     let audit = Router::new()

@@ -9,9 +9,12 @@ use axum::{
 };
 
 use super::{
+    cookies::FormToken,
+    extract::{Looking, Sending},
     failure::{Failure, Fault},
-    views::{CallView, RequestView, SessionView, WaitingView},
+    views::{AccountView, CallView, RequestView, SessionView, WaitingView},
 };
+use crate::people::Roles;
 
 /// A page body.
 pub(crate) fn html(text: String) -> impl IntoResponse {
@@ -35,8 +38,45 @@ pub(crate) fn render<T: Template>(page: &T) -> Result<Response, Failure> {
 pub(crate) struct Frame<'a> {
     pub(crate) user_name: &'a str,
     pub(crate) csrf: &'a str,
+    pub(crate) roles: Roles,
     /// Which entry of the bar is the current one.
     pub(crate) here: &'static str,
+}
+
+impl<'a> Frame<'a> {
+    /// The bar of a page that somebody looks at.
+    pub(crate) fn of<N>(who: &'a Looking<N>, here: &'static str) -> Self {
+        Self {
+            user_name: who.account.user_name.as_str(),
+            csrf: who.form_token.as_str(),
+            roles: who.account.roles,
+            here,
+        }
+    }
+
+    /// The bar of a page that answers a form.
+    pub(crate) fn after<N>(
+        who: &'a Sending<N>,
+        form_token: &'a FormToken,
+        here: &'static str,
+    ) -> Self {
+        Self {
+            user_name: who.account.user_name.as_str(),
+            csrf: form_token.as_str(),
+            roles: who.account.roles,
+            here,
+        }
+    }
+
+    /// Whether requests and sessions are among what the account may see.
+    pub(crate) fn reads(&self) -> bool {
+        self.roles.approver || self.roles.auditor
+    }
+
+    /// Whether accounts and applications are.
+    pub(crate) fn oversees(&self) -> bool {
+        self.roles.admin || self.roles.auditor
+    }
 }
 
 #[derive(Template)]
@@ -115,4 +155,43 @@ pub(crate) struct SessionPage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) session: SessionView,
     pub(crate) calls: Vec<CallView>,
+}
+
+#[derive(Template)]
+#[template(path = "invitation.html")]
+pub(crate) struct InvitationPage<'a> {
+    pub(crate) csrf: &'a str,
+    pub(crate) link: &'a str,
+    pub(crate) user_name: &'a str,
+    pub(crate) problem: Option<&'a Failure>,
+}
+
+#[derive(Template)]
+#[template(path = "accounts.html")]
+pub(crate) struct AccountsPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) accounts: Vec<AccountView>,
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+pub(crate) struct AccountPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) account: AccountView,
+}
+
+#[derive(Template)]
+#[template(path = "invited.html")]
+pub(crate) struct InvitedPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) user_name: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) expires_at: String,
+}
+
+#[derive(Template)]
+#[template(path = "me.html")]
+pub(crate) struct MePage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) account: AccountView,
 }

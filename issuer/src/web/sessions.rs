@@ -8,19 +8,16 @@ use axum::{
 use super::{
     App,
     address::Path,
-    extract::{Approver, ApproverForm},
+    extract::{ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, SessionPage, SessionsPage},
     to_the_end,
     views::{CallView, SessionView},
 };
-use crate::{core::Unavailable, revocation_feed::RevokedBy, store::Revoked};
+use crate::{core::Unavailable, store::Revoked};
 
 /// `GET /sessions`
-pub(crate) async fn list(
-    State(core): State<App>,
-    approver: Approver,
-) -> Result<Response, PageFailure> {
+pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
     let sessions = core.store.sessions().await.map_err(Unavailable::from)?;
     let mut counts = core
@@ -34,7 +31,7 @@ pub(crate) async fn list(
     });
     let (live, over) = views.partition(|view| view.live);
     let page = SessionsPage {
-        frame: frame(&approver),
+        frame: Frame::of(&reader, "sessions"),
         live,
         over,
     };
@@ -45,7 +42,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(core): State<App>,
     Path(id): Path<String>,
-    approver: Approver,
+    reader: Reader,
 ) -> Result<Response, PageFailure> {
     let session = core.store.session(&id).await.map_err(Unavailable::from)?;
     let session = session.ok_or_else(not_found)?;
@@ -56,7 +53,7 @@ pub(crate) async fn show(
         .map_err(Unavailable::from)?;
     let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
     let page = SessionPage {
-        frame: frame(&approver),
+        frame: Frame::of(&reader, "sessions"),
         session: SessionView::of(&session, counts, core.clock.now().utc),
         calls: calls.iter().map(CallView::of).collect(),
     };
@@ -69,10 +66,10 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
     form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
+    let by = form.actor();
     form.fields.finish()?;
-    let by = RevokedBy::Approver(form.account.user_name.to_string());
     let session = id.clone();
-    let revoked = to_the_end(async move { core.revoke_session(&session, by).await }).await?;
+    let revoked = to_the_end(async move { core.revoke_session(&session, &by).await }).await?;
     match revoked {
         Revoked::Now { .. } | Revoked::Before { .. } => {
             Ok(Redirect::to(&format!("/sessions/{id}")))
@@ -86,13 +83,4 @@ fn not_found() -> Failure {
         Fault::SessionNotFound,
         "The session does not exist; the address may be mistyped.",
     )
-}
-
-fn frame(approver: &Approver) -> Frame<'_> {
-    let user_name = approver.account.user_name.as_str();
-    Frame {
-        user_name,
-        csrf: approver.form_token.as_str(),
-        here: "sessions",
-    }
 }

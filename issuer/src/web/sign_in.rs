@@ -1,4 +1,6 @@
-//! Signing up once, signing in, signing out.
+//! Coming in by a one-time link, signing in, signing out.
+
+use std::sync::Arc;
 
 use axum::{
     extract::{FromRequestParts as _, Request, State},
@@ -11,13 +13,18 @@ use super::{
     App,
     address::{Path, Query},
     cookies::Cookie,
-    extract::{Approver, ApproverForm, NotSignedIn, Visitor, VisitorForm},
+    extract::{NotSignedIn, SignedIn, SignedInForm, Visitor, VisitorForm},
     failure::{Failure, Fault, PageFailure},
+    fields::Fields,
     local_path::LocalPath,
-    pages::{self, SetupPage, SignInPage},
+    pages::{self, InvitationPage, SetupPage, SignInPage},
     to_the_end,
 };
-use crate::{accounts::Setup, config::Site, passwords::Password, secret::Secret};
+use crate::{
+    passwords::Password,
+    people::{Roles, Setup, SetupError, SignedInBrowser, setup::NewPassword},
+    secret::Secret,
+};
 
 /// Where a sign-in page leads.
 #[derive(Debug, Default, Deserialize)]
@@ -26,11 +33,8 @@ pub(crate) struct Next {
 }
 
 impl Next {
-    fn path(&self) -> LocalPath {
-        self.next
-            .as_deref()
-            .and_then(LocalPath::parse)
-            .unwrap_or_else(LocalPath::start)
+    fn path(&self) -> Option<LocalPath> {
+        self.next.as_deref().and_then(LocalPath::parse)
     }
 }
 
@@ -40,8 +44,8 @@ pub(crate) async fn home(
     request: Request,
 ) -> Result<Redirect, NotSignedIn> {
     let (mut parts, _) = request.into_parts();
-    match Approver::from_request_parts(&mut parts, &core).await {
-        Ok(_) => Ok(Redirect::to("/approvals")),
+    match SignedIn::from_request_parts(&mut parts, &core).await {
+        Ok(who) => Ok(Redirect::to(start(who.account.roles).as_str())),
         Err(NotSignedIn::Redirect(_)) => Ok(Redirect::to("/sign-in")),
         Err(failure) => Err(failure),
     }
@@ -59,7 +63,7 @@ pub(crate) async fn setup_page(
         .await
         .map_err(store)?
     {
-        return Err(link_used().into());
+        return Err(Failure::from(SetupError::LinkUsed).into());
     }
     let csrf = visitor.form_token.clone();
     let page = SetupPage {
@@ -84,19 +88,16 @@ pub(crate) async fn set_up(
         ..
     } = form;
     let user_name = fields.required("user_name")?;
-    let password = Password::typed(fields.required("password")?);
-    let repeated = Password::typed(fields.required("password_again")?);
+    let password = new_password(&mut fields)?;
     fields.finish()?;
     let setup = Setup {
         link: Secret::received(&link),
         user_name: user_name.clone(),
         password,
-        repeated,
     };
-    let site = core.settings.site.clone();
-    let age = core.settings.browser_absolute.as_secs();
-    match to_the_end(async move { core.set_up(setup).await }).await {
-        Ok(cookie) => Ok(signed_in(&site, &cookie, age, &LocalPath::start())),
+    let issuer = Arc::clone(&core);
+    match to_the_end(async move { issuer.set_up(setup).await }).await {
+        Ok(browser) => Ok(signed_in(&core, &browser, None)),
         Err(error) => {
             let failure = Failure::from(error);
             if failure.fault != Fault::AccountRefused {
@@ -115,6 +116,59 @@ pub(crate) async fn set_up(
     }
 }
 
+/// `GET /invitations/{link}`
+pub(crate) async fn invitation_page(
+    State(core): State<App>,
+    Path(link): Path<String>,
+    visitor: Visitor,
+) -> Result<Response, PageFailure> {
+    let account = core.invited(&Secret::received(&link).digest()).await?;
+    let csrf = visitor.form_token.clone();
+    let page = pages::render(&InvitationPage {
+        csrf: csrf.as_str(),
+        link: &link,
+        user_name: account.user_name.as_str(),
+        problem: None,
+    })?;
+    Ok(visitor.show(page))
+}
+
+/// `POST /invitations/{link}`
+pub(crate) async fn accept_invitation(
+    State(core): State<App>,
+    Path(link): Path<String>,
+    form: VisitorForm,
+) -> Result<Response, PageFailure> {
+    let VisitorForm {
+        mut fields,
+        previous,
+        form_token,
+    } = form;
+    let password = new_password(&mut fields)?;
+    fields.finish()?;
+    let digest = Secret::received(&link).digest();
+    let account = core.invited(&digest).await?;
+    let previous = previous.map(|cookie| cookie.digest());
+    let issuer = Arc::clone(&core);
+    let accepted = async move { issuer.accept_invitation(&digest, password, previous).await };
+    match to_the_end(accepted).await {
+        Ok(browser) => Ok(signed_in(&core, &browser, None)),
+        Err(error) => {
+            let failure = Failure::from(error);
+            if failure.fault != Fault::AccountRefused {
+                return Err(failure.into());
+            }
+            let page = InvitationPage {
+                csrf: form_token.as_str(),
+                link: &link,
+                user_name: account.user_name.as_str(),
+                problem: Some(&failure),
+            };
+            Ok((failure.fault.status(), pages::render(&page)?).into_response())
+        }
+    }
+}
+
 /// `GET /sign-in`
 pub(crate) async fn sign_in_page(
     State(core): State<App>,
@@ -122,13 +176,14 @@ pub(crate) async fn sign_in_page(
     visitor: Visitor,
 ) -> Result<Response, PageFailure> {
     if visitor.signed_in {
-        return Ok(Redirect::to(next.path().as_str()).into_response());
+        let next = next.path();
+        return Ok(Redirect::to(next.as_ref().map_or("/", LocalPath::as_str)).into_response());
     }
     let needs_setup = !core.store.has_account().await.map_err(store)?;
     let (csrf, next) = (visitor.form_token.clone(), next.path());
     let page = pages::render(&SignInPage {
         csrf: csrf.as_str(),
-        next: next.as_str(),
+        next: next.as_ref().map_or("", LocalPath::as_str),
         user_name: "",
         problem: None,
         needs_setup,
@@ -153,12 +208,11 @@ pub(crate) async fn sign_in(
     }
     .path();
     fields.finish()?;
-    let site = core.settings.site.clone();
-    let age = core.settings.browser_absolute.as_secs();
     let previous = previous.map(|cookie| cookie.digest());
-    let typed_name = user_name.clone();
-    match to_the_end(async move { core.sign_in(&typed_name, password, previous).await }).await {
-        Ok(cookie) => Ok(signed_in(&site, &cookie, age, &next)),
+    let (typed_name, issuer) = (user_name.clone(), Arc::clone(&core));
+    let attempt = async move { issuer.sign_in(&typed_name, password, previous).await };
+    match to_the_end(attempt).await {
+        Ok(browser) => Ok(signed_in(&core, &browser, next)),
         Err(error) => {
             let failure = Failure::from(error);
             if failure.fault != Fault::SignInFailed {
@@ -166,7 +220,7 @@ pub(crate) async fn sign_in(
             }
             let page = SignInPage {
                 csrf: form_token.as_str(),
-                next: next.as_str(),
+                next: next.as_ref().map_or("", LocalPath::as_str),
                 user_name: &user_name,
                 problem: Some(&failure),
                 needs_setup: false,
@@ -179,7 +233,7 @@ pub(crate) async fn sign_in(
 /// `POST /sign-out`
 pub(crate) async fn sign_out(
     State(core): State<App>,
-    form: ApproverForm,
+    form: SignedInForm,
 ) -> Result<Response, PageFailure> {
     form.fields.finish()?;
     core.sign_out(&form.cookie, form.account.user_name.as_str())
@@ -189,15 +243,30 @@ pub(crate) async fn sign_out(
     Ok((headers, Redirect::to("/sign-in")).into_response())
 }
 
-fn signed_in(site: &Site, cookie: &Secret, age_s: u64, next: &LocalPath) -> Response {
-    let planted = Cookie::Session.plant(site, cookie, Some(age_s));
+fn new_password(fields: &mut Fields) -> Result<NewPassword, Failure> {
+    Ok(NewPassword {
+        password: Password::typed(fields.required("password")?),
+        repeated: Password::typed(fields.required("password_again")?),
+    })
+}
+
+fn signed_in(core: &App, browser: &SignedInBrowser, next: Option<LocalPath>) -> Response {
+    let site = &core.settings.site;
+    let age_s = core.settings.browser_absolute.as_secs();
+    let planted = Cookie::Session.plant(site, &browser.cookie, Some(age_s));
     let removed = Cookie::Visitor.remove(site);
     let headers = AppendHeaders([(header::SET_COOKIE, planted), (header::SET_COOKIE, removed)]);
+    let next = next.unwrap_or_else(|| start(browser.account.roles));
     (headers, Redirect::to(next.as_str())).into_response()
 }
 
-fn link_used() -> Failure {
-    Failure::from(crate::accounts::SetupError::LinkUsed)
+/// Where an account begins: with what it is there for.
+fn start(roles: Roles) -> LocalPath {
+    if roles.approver || roles.auditor {
+        LocalPath::start()
+    } else {
+        LocalPath::accounts()
+    }
 }
 
 fn store(error: crate::store::StoreError) -> Failure {

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     access_request::ToolScope,
     duration_text,
-    store::{CallDecision, StoredRequest, StoredSession},
+    people::Roles,
+    store::{Account, CallDecision, StoredRequest, StoredSession},
     text::visible_line,
 };
 
@@ -97,6 +98,22 @@ pub(crate) struct SessionView {
     pub(crate) tools: Vec<ToolView>,
     /// How many calls were allowed and refused, in words.
     pub(crate) counts: String,
+}
+
+/// An account in the list or in full.
+#[derive(Debug)]
+pub(crate) struct AccountView {
+    pub(crate) user_name: String,
+    pub(crate) roles: Roles,
+    /// The roles in words.
+    pub(crate) roles_words: String,
+    pub(crate) state: StateView,
+    pub(crate) disabled: bool,
+    pub(crate) created_at: String,
+    /// How many browsers are signed in.
+    pub(crate) browsers: i64,
+    /// The path of its page.
+    pub(crate) path: String,
 }
 
 /// What became of a session, in a word and a style.
@@ -256,6 +273,41 @@ impl SessionView {
     }
 }
 
+impl AccountView {
+    pub(crate) fn of(account: &Account, browsers: i64) -> Self {
+        let state = match (account.disabled_at, &account.password_hash) {
+            (Some(_), _) => StateView {
+                word: "disabled",
+                class: "state-over",
+            },
+            (None, None) => StateView {
+                word: "invited",
+                class: "state-waiting",
+            },
+            (None, Some(_)) => StateView {
+                word: "active",
+                class: "state-live",
+            },
+        };
+        Self {
+            user_name: account.user_name.to_string(),
+            roles: account.roles,
+            roles_words: account.roles.words().join(", "),
+            state,
+            disabled: account.disabled_at.is_some(),
+            created_at: clock_time(account.created_at),
+            browsers,
+            path: account_path(account.user_name.as_str()),
+        }
+    }
+}
+
+/// The path of an account's page: names hold `@` and `+`, which mean something in addresses.
+pub(crate) fn account_path(user_name: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(user_name.as_bytes()).collect();
+    format!("/accounts/{encoded}")
+}
+
 impl StateView {
     /// The one place that names the states of a session; the operator API uses the words too.
     pub(crate) fn of(session: &StoredSession, now: Timestamp) -> Self {
@@ -304,6 +356,6 @@ fn until(end: Timestamp, now: Timestamp) -> String {
 }
 
 /// `2026-01-31 12:00:00 UTC`.
-fn clock_time(time: Timestamp) -> String {
+pub(crate) fn clock_time(time: Timestamp) -> String {
     time.to_rfc3339().replace('T', " ").replace('Z', " UTC")
 }

@@ -117,6 +117,40 @@ impl World {
         (world, browser)
     }
 
+    /// Adds an account with these roles and signs its owner in, by the one-time link.
+    pub(crate) async fn person(&self, name: &str, roles: &[&str]) -> Browser {
+        let path = self.invited(name, roles).await;
+        let mut browser = self.browser();
+        let reply = browser.accept(&path, PASSWORD).await;
+        assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
+        browser
+    }
+
+    /// Adds an account and returns the path of its one-time link.
+    pub(crate) async fn invited(&self, name: &str, roles: &[&str]) -> String {
+        let body = json!({"user_name": name, "roles": roles}).to_string();
+        let reply = self.operate("/v1/accounts", &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        let link = reply.json()["set_up_link"].as_str().unwrap().to_owned();
+        link.strip_prefix(ORIGIN).unwrap().to_owned()
+    }
+
+    /// Posts JSON as the operator.
+    pub(crate) async fn operate(&self, path: &str, body: &str) -> Reply {
+        let operator = self.bearer("operator.token");
+        self.post_json(path, &operator, body).await
+    }
+
+    /// The events recorded so far, with their fields.
+    pub(crate) fn record(&self) -> Vec<(String, Value)> {
+        let text = std::fs::read_to_string(self.file("audit/issuer.jsonl")).unwrap();
+        let entries = text.lines().map(|line| {
+            let entry = bailiwick_verifier::audit::Entry::parse(line).unwrap();
+            (entry.event, entry.fields)
+        });
+        entries.collect()
+    }
+
     /// Stops the issuer and starts it again on the same directory.
     pub(crate) async fn restart(&mut self) {
         if let Some(issuer) = self.issuer.take() {
@@ -297,6 +331,45 @@ impl Browser {
             .iter()
             .find(|(n, _)| n == name)
             .map(|(_, v)| v.as_str())
+    }
+
+    /// Opens a one-time link and chooses a password.
+    pub(crate) async fn accept(&mut self, path: &str, password: &str) -> Reply {
+        let page = self.get(path).await;
+        if page.status != StatusCode::OK {
+            return page;
+        }
+        let csrf = page.hidden("csrf");
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("password", password),
+            ("password_again", password),
+        ];
+        self.post(path, &fields).await
+    }
+
+    /// Signs in from a fresh form.
+    pub(crate) async fn sign_in(&mut self, user_name: &str, password: &str) -> Reply {
+        let csrf = self.get("/sign-in").await.hidden("csrf");
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("user_name", user_name),
+            ("password", password),
+        ];
+        self.post("/sign-in", &fields).await
+    }
+
+    /// The token that this browser's forms carry.
+    pub(crate) async fn csrf(&mut self) -> String {
+        self.get("/me").await.hidden("csrf")
+    }
+
+    /// Sends a form with that token.
+    pub(crate) async fn send(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let csrf = self.csrf().await;
+        let mut all = vec![("csrf", csrf.as_str())];
+        all.extend(fields);
+        self.post(path, &all).await
     }
 
     async fn go(&mut self, mut request: Request<Body>) -> Reply {

@@ -13,6 +13,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod accounts;
 mod approval;
 mod bad_input;
 mod concurrency;
@@ -21,5 +22,6 @@ mod failing_store;
 mod feeds;
 mod harness;
 mod hostile_text;
+mod roles;
 mod sessions;
 mod sign_in;

@@ -1,0 +1,36 @@
+//! People: accounts with their roles, how they come in, and their signed-in browsers.
+//!
+//! What is decided about requests is [`crate::approval`]'s.
+
+pub(crate) mod accounts;
+pub(crate) mod roles;
+pub(crate) mod setup;
+pub(crate) mod sign_in;
+pub(crate) mod user_name;
+
+use bailiwick_datalog::Principal;
+
+pub(crate) use accounts::AccountError;
+pub(crate) use roles::{Role, Roles};
+pub(crate) use setup::{Setup, SetupError};
+pub(crate) use sign_in::{SignInError, SignedInBrowser};
+pub(crate) use user_name::MAX_USER_NAME_BYTES;
+
+/// Who changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// A signed-in person.
+    Person(Principal),
+    /// Whoever holds the operator's token.
+    Operator,
+}
+
+impl Actor {
+    /// The name in the record. No account can be called `operator`.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Person(name) => name.as_str(),
+            Self::Operator => user_name::OPERATOR,
+        }
+    }
+}

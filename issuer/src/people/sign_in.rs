@@ -1,0 +1,154 @@
+//! Signing in and out, and what a signed-in browser's cookie is good for.
+
+use bailiwick_datalog::Timestamp;
+use serde_json::json;
+use thiserror::Error;
+
+use super::user_name::parse_user_name;
+use crate::{
+    audit::AuditLogError,
+    core::{Core, Unavailable},
+    passwords::{HashError, Password},
+    secret::{Secret, SecretDigest},
+    store::{self, Account, BrowserSession, StoreError, browsers},
+    throttle::TooMany,
+};
+
+/// A browser's last use is written down this often at most.
+const TOUCH_EVERY_SECONDS: u64 = 60;
+
+/// Why a browser was not signed in.
+#[derive(Debug, Error)]
+pub(crate) enum SignInError {
+    /// The user name or the password is wrong, or the account is disabled; which one is not
+    /// said.
+    #[error("the user name or the password is wrong")]
+    Wrong,
+    /// Too many attempts.
+    #[error("too many attempts; try again in {} s", .0.retry_after.as_secs().saturating_add(1))]
+    TooMany(TooMany),
+    /// The sign-in could not be checked or recorded.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+macro_rules! unavailable_from {
+    ($($source:ty),+) => {
+        $(impl From<$source> for SignInError {
+            fn from(error: $source) -> Self {
+                Self::Unavailable(error.into())
+            }
+        })+
+    };
+}
+
+unavailable_from!(StoreError, AuditLogError, HashError);
+
+/// A browser that was just signed in.
+#[derive(Debug)]
+pub(crate) struct SignedInBrowser {
+    /// Its fresh cookie.
+    pub(crate) cookie: Secret,
+    pub(crate) account: Account,
+}
+
+impl Core {
+    /// Signs a browser in under a fresh cookie; the one it had ends.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub(crate) async fn sign_in(
+        &self,
+        typed_name: &str,
+        password: Password,
+        previous: Option<SecretDigest>,
+    ) -> Result<SignedInBrowser, SignInError> {
+        let now = self.clock.now();
+        let user_name = parse_user_name(typed_name).map_err(|_| SignInError::Wrong)?;
+        self.sign_in_attempts
+            .begin(user_name.as_str(), now.monotonic)
+            .map_err(SignInError::TooMany)?;
+        let account = self.store.account(&user_name).await?;
+        let stored = account.as_ref().and_then(|a| a.password_hash.as_deref());
+        let fits = self.passwords.verify(password, stored).await?;
+        let Some(account) = account else {
+            return Err(SignInError::Wrong);
+        };
+        let fields = json!({"user_name": user_name.as_str()});
+        if !fits || account.disabled_at.is_some() {
+            self.audit
+                .record(now.utc, "sign_in_refused", fields)
+                .await?;
+            tracing::warn!(user_name = user_name.as_str(), "sign-in refused");
+            return Err(SignInError::Wrong);
+        }
+        let mut change = self.store.change().await?;
+        let browser = self
+            .start_browser(&mut change, account, previous, now.utc)
+            .await?;
+        self.seal(change, now.utc, "signed_in", fields).await?;
+        self.sign_in_attempts.succeeded(user_name.as_str());
+        tracing::info!(user_name = user_name.as_str(), "signed in");
+        Ok(browser)
+    }
+
+    /// The account behind a cookie, if the browser is signed in and neither idle nor signed in
+    /// for too long, and the account is not disabled.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn browser(&self, cookie: &Secret) -> Result<Option<Account>, Unavailable> {
+        let digest = cookie.digest();
+        let Some(session) = self.store.browser_session(&digest).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now().utc;
+        if self.is_over(&session, now) {
+            self.store.end_browser(&digest).await?;
+            return Ok(None);
+        }
+        if now.unix()
+            >= session
+                .last_seen_at
+                .unix()
+                .saturating_add(TOUCH_EVERY_SECONDS)
+        {
+            self.store.touch_browser(&digest, now).await?;
+        }
+        Ok(Some(session.account))
+    }
+
+    /// Ends a browser's sign-in.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn sign_out(&self, cookie: &Secret, name: &str) -> Result<(), Unavailable> {
+        let now = self.clock.now().utc;
+        self.audit
+            .record(now, "signed_out", json!({"user_name": name}))
+            .await?;
+        Ok(self.store.end_browser(&cookie.digest()).await?)
+    }
+
+    fn is_over(&self, session: &BrowserSession, now: Timestamp) -> bool {
+        let idle = now.saturating_since(session.last_seen_at);
+        let age = now.saturating_since(session.created_at);
+        session.account.disabled_at.is_some()
+            || idle >= self.settings.browser_idle
+            || age >= self.settings.browser_absolute
+    }
+
+    pub(super) async fn start_browser(
+        &self,
+        change: &mut store::Change,
+        account: Account,
+        previous: Option<SecretDigest>,
+        now: Timestamp,
+    ) -> Result<SignedInBrowser, StoreError> {
+        let cookie = Secret::generate(&self.entropy);
+        let absolute = self.settings.browser_absolute;
+        let (digest, previous) = (cookie.digest(), previous.as_ref());
+        browsers::start_browser(change, &account, &digest, previous, now, absolute).await?;
+        Ok(SignedInBrowser { cookie, account })
+    }
+}

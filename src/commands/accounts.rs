@@ -1,0 +1,189 @@
+//! `bailiwick accounts`: who may sign in at an issuer, and as what.
+
+use bailiwick_datalog::words::visible;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::cli::OperatorArgs;
+use crate::exit::{Exit, Failure};
+use crate::http;
+use crate::operator::Operator;
+use crate::output::{Event, Output};
+
+const PATH: &str = "v1/accounts";
+
+/// Say who may sign in at an issuer, and as what
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bailiwick accounts list\n  \
+    bailiwick accounts add bob --role approver     prints a link with which bob chooses a password\n  \
+    bailiwick accounts set-roles bob --role auditor\n  \
+    bailiwick accounts disable bob")]
+pub(crate) struct AccountsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the accounts
+    List(OperatorArgs),
+    /// Show one account
+    Show(Name),
+    /// Add an account; prints the one-time link on which its owner chooses a password
+    Add {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        roles: RolesArg,
+    },
+    /// Give an account these roles and no others
+    SetRoles {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        roles: RolesArg,
+    },
+    /// Make a new one-time link, for a password that was lost
+    Link(Name),
+    /// Sign an account out and let nobody sign in with it
+    Disable(Name),
+    /// Let an account sign in again
+    Enable(Name),
+    /// Sign every browser of an account out
+    SignOut(Name),
+}
+
+#[derive(Debug, Args)]
+struct Name {
+    /// The user name
+    #[arg(value_name = "USER")]
+    user_name: String,
+
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+#[derive(Debug, Args)]
+struct RolesArg {
+    /// A role; give the option again for more
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    roles: Vec<Role>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    /// Manages accounts and applications
+    Admin,
+    /// Sees and decides requests
+    Approver,
+    /// Reads everything, changes nothing
+    Auditor,
+}
+
+/// Does one thing with the accounts.
+pub(crate) async fn run(args: AccountsArgs, output: Output) -> Result<Exit, Failure> {
+    match args.action {
+        Action::List(operator) => list(&Operator::new(operator)?, output).await?,
+        Action::Show(name) => {
+            let request = Operator::new(name.operator)?.get_below(PATH, &name.user_name)?;
+            say("account", http::json(request).await?, output)?;
+        }
+        Action::Add { name, roles } => {
+            let operator = Operator::new(name.operator)?;
+            let wanted = json!({"user_name": name.user_name, "roles": roles.roles});
+            let request = operator.post(PATH)?.json(&wanted);
+            say("account_added", http::json(request).await?, output)?;
+        }
+        Action::SetRoles { name, roles } => {
+            let operator = Operator::new(name.operator)?;
+            let request = operator.post_below(PATH, &[&name.user_name, "roles"])?;
+            let request = request.json(&json!({"roles": roles.roles}));
+            say("account", http::json(request).await?, output)?;
+        }
+        Action::Link(name) => change(name, "link", "account_invited", output).await?,
+        Action::Disable(name) => change(name, "disable", "account", output).await?,
+        Action::Enable(name) => change(name, "enable", "account", output).await?,
+        Action::SignOut(name) => {
+            change(name, "sign-out", "signed_out_everywhere", output).await?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(operator: &Operator, output: Output) -> Result<(), Failure> {
+    let answer: Value = http::json(operator.get(PATH)?).await?;
+    let accounts = answer.get("accounts").and_then(Value::as_array);
+    let accounts = accounts
+        .ok_or_else(|| Failure::new("unexpected_answer", "the issuer sent no list of accounts"))?;
+    if accounts.is_empty() {
+        output.note("No accounts yet: the link of the first start makes one.");
+    }
+    for account in accounts {
+        let Value::Object(fields) = account.clone() else {
+            let why = "the issuer sent an account that is none";
+            return Err(Failure::new("unexpected_answer", why));
+        };
+        say("account", fields, output)?;
+    }
+    Ok(())
+}
+
+async fn change(
+    name: Name,
+    action: &str,
+    event: &'static str,
+    output: Output,
+) -> Result<(), Failure> {
+    let operator = Operator::new(name.operator)?;
+    let request = operator.post_below(PATH, &[&name.user_name, action])?;
+    say(event, http::json(request).await?, output)
+}
+
+fn say(name: &'static str, fields: Map<String, Value>, output: Output) -> Result<(), Failure> {
+    output.emit(&Account { name, fields })
+}
+
+/// An account as the issuer describes it; passed on whole.
+#[derive(Serialize)]
+struct Account {
+    #[serde(skip)]
+    name: &'static str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+impl Account {
+    fn text(&self, name: &str) -> Option<String> {
+        self.fields.get(name).and_then(Value::as_str).map(visible)
+    }
+}
+
+impl Event for Account {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn human(&self) -> String {
+        let user_name = self.text("user_name").unwrap_or_default();
+        if let Some(browsers) = self.fields.get("browsers").and_then(Value::as_u64) {
+            return format!("Signed {user_name} out of {browsers} browsers");
+        }
+        let roles = self.fields.get("roles").and_then(Value::as_array);
+        let roles = roles.into_iter().flatten().filter_map(Value::as_str);
+        let mut text = format!(
+            "{user_name}  {:<8}  {}",
+            self.text("state").unwrap_or_default(),
+            roles.map(visible).collect::<Vec<_>>().join(", ")
+        );
+        if let Some(link) = self.text("set_up_link") {
+            let end = self.text("link_expires_at").unwrap_or_default();
+            text.push_str(&format!(
+                "\nTo choose a password, once, until {end}:  {link}"
+            ));
+        }
+        text
+    }
+}

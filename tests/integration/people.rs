@@ -1,0 +1,82 @@
+//! Accounts and their roles, from the command line into a real browser.
+
+use serde_json::json;
+
+use crate::harness::browser::Browser;
+use crate::harness::service::{Bailiwick, Place};
+use crate::harness::visitor::{PASSWORD, Visitor};
+
+/// Adds an account and has its owner choose a password in a browser of their own.
+async fn joins(servers: &Place, user_name: &str, role: &str) -> Browser {
+    let added = servers.run(&["accounts", "add", user_name, "--role", role]);
+    let added = added.expect_code(0).json();
+    assert_eq!(added["event"], "account_added");
+    let browser = Browser::open().await;
+    browser.goto(added["set_up_link"].as_str().unwrap()).await;
+    browser.reads(&format!("Welcome, {user_name}")).await;
+    browser.fill("input[name=password]", PASSWORD).await;
+    browser.fill("input[name=password_again]", PASSWORD).await;
+    browser.click("main form button[type=submit]").await;
+    browser
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn account_from_the_command_line_lives_in_a_browser_until_it_is_disabled() {
+    let servers = Bailiwick::up();
+    Visitor::signs_up(&servers);
+    let bob = joins(&servers, "bob", "auditor").await;
+    bob.arrives_at("/approvals").await;
+    bob.goto(&format!("{}/accounts", servers.issuer)).await;
+    let page = bob.reads("bob").await;
+    assert!(!page.contains("Add an account"), "{page}");
+
+    let roles = servers.run(&["accounts", "set-roles", "bob", "--role", "admin"]);
+    assert_eq!(roles.expect_code(0).json()["roles"], json!(["admin"]));
+    bob.goto(&format!("{}/accounts", servers.issuer)).await;
+    bob.fill("#user_name", "carol").await;
+    bob.click("input[name=role][value=approver]").await;
+    bob.click("#add-account button").await;
+    let link = bob.find("#link").await.text().await.unwrap();
+    assert!(link.starts_with(&servers.issuer), "{link}");
+    assert_eq!(bob.complaints(), Vec::<String>::new());
+
+    let disabled = servers.run(&["accounts", "disable", "bob"]);
+    assert_eq!(disabled.expect_code(0).json()["state"], "disabled");
+    bob.goto(&format!("{}/accounts", servers.issuer)).await;
+    bob.arrives_at("/sign-in").await;
+}
+
+#[test]
+fn command_line_says_who_there_is_and_why_something_is_refused() {
+    let servers = Bailiwick::up();
+    Visitor::signs_up(&servers);
+    let listed = servers.run(&["accounts", "list"]).expect_code(0);
+    let listed = listed.json_lines();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["event"], "account");
+    assert_eq!(listed[0]["roles"], json!(["admin", "approver"]));
+    for (arguments, exit, code) in [
+        (["accounts", "disable", "ada"].as_slice(), 1, "last_admin"),
+        (&["accounts", "show", "bob"], 1, "account_not_found"),
+        (&["accounts", "link", "bob"], 1, "account_not_found"),
+        (
+            &["accounts", "add", "ada", "--role", "auditor"],
+            1,
+            "account_exists",
+        ),
+    ] {
+        let refused = servers.run(arguments).expect_code(exit);
+        assert_eq!(refused.json()["code"], code, "{arguments:?}");
+    }
+    for arguments in [
+        ["accounts", "add", "bob"].as_slice(),
+        &["accounts", "add", "bob", "--role", "root"],
+        &["accounts"],
+    ] {
+        servers.run(arguments).expect_code(2);
+    }
+    let elsewhere = servers.folder.arg("nothing-here");
+    let arguments = ["accounts", "list", "--data-dir", &elsewhere];
+    let refused = servers.run(&arguments).expect_code(4);
+    assert_eq!(refused.json()["code"], "no_operator_token");
+}
