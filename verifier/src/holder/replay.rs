@@ -81,7 +81,7 @@ impl ReplayCache {
     pub(super) fn forgetting_nothing(capacity: usize) -> Self {
         Self {
             forgets: false,
-            ..Self::new(capacity, capacity)
+            ..Self::new(capacity, usize::MAX)
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
         let mut of = |id| remember_of(&mut cache, (1, 1), id, NOW, NOW);
         assert_eq!(of(1), Replay::First);
         assert_eq!(of(2), Replay::First);
-        assert_ne!(of(3), Replay::First);
+        assert_eq!(of(3), Replay::Full { capacity: 2 });
     }
 
     #[test]

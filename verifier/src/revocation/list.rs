@@ -400,4 +400,14 @@ mod tests {
         }
         assert!(!Ids::default().contains(&id(0, 0)));
     }
+    #[test]
+    fn ids_that_are_spread_evenly_are_looked_for_among_a_few() {
+        let ids = (0..40_000_u32).map(|n| id(n.wrapping_mul(0x9e37_79b9), 1));
+        let mut ids: Vec<_> = ids.collect();
+        ids.sort_unstable();
+        let listed = Ids::of_ascending(ids);
+        let together = listed.starts.windows(2).map(|pair| pair[1] - pair[0]);
+        let most = together.max().unwrap();
+        assert!(most <= 4 * Ids::TOGETHER, "{most}");
+    }
 }

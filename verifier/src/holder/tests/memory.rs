@@ -78,3 +78,20 @@ fn a_holder_has_a_sixteenth_of_the_memory_unless_told_otherwise() {
         assert_eq!(used(share), Err(HolderError::ShareUsedUp { share }));
     }
 }
+
+#[test]
+fn a_batch_forgets_no_proof_and_takes_as_many_as_it_was_given() {
+    let verifier = ProofVerifier::for_batch(2);
+    let holder = holder().thumbprint();
+    let verify = |id: &str, at: u64| {
+        let claims = with(with(claims(), "jti", json!(id)), "iat", json!(at));
+        verifier.verify(Some(&signed(&header(), &claims)), &demand(&holder), now(at))
+    };
+    assert_eq!(verify("1", NOW), Ok(()));
+    assert_eq!(verify("2", NOW + 1_000), Ok(()));
+    assert_eq!(verify("1", NOW), Err(HolderError::Replayed));
+    assert_eq!(
+        verify("3", NOW + 1_000),
+        Err(HolderError::TooManyProofs { capacity: 2 })
+    );
+}
