@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::{
     arguments::ArgumentError,
     call::{Operation, PreparedCall},
-    files::{FileOperation, FileTool, describe},
+    files::{FileOperation, FileTool, RESOURCE_ROOT, describe},
 };
 
 /// What a provider says about one of its tools.
@@ -70,6 +70,13 @@ enum ToolKind {
 }
 
 impl Tool {
+    /// Where the resources of its calls begin: a grant on these reaches all of them.
+    fn resource_roots(&self) -> &'static [&'static str] {
+        match self.kind {
+            ToolKind::Files(_) => &[RESOURCE_ROOT],
+        }
+    }
+
     /// Reads the arguments of a call of this tool into what will be authorized and executed.
     ///
     /// # Errors
@@ -136,6 +143,7 @@ impl Catalogue {
                 description: tool.description,
                 access: tool.access,
                 resource_hint: tool.resource_hint,
+                resource_roots: tool.resource_roots(),
                 definition_digest: tool.definition_digest.clone(),
             })
             .collect();
@@ -160,6 +168,7 @@ struct CatalogueEntry {
     description: &'static str,
     access: Access,
     resource_hint: &'static str,
+    resource_roots: &'static [&'static str],
     definition_digest: String,
 }
 

@@ -16,5 +16,6 @@ mod search;
 pub(crate) use self::{
     definitions::describe,
     operation::{FileOperation, FileTool},
+    path::RESOURCE_ROOT,
     provider::FilesProvider,
 };

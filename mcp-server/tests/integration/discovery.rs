@@ -50,6 +50,7 @@ async fn the_catalogue_names_each_tool_with_its_access_and_digest() {
     for tool in tools {
         let digest = tool["definition_digest"].as_str().unwrap();
         assert_eq!(digest.strip_prefix("sha256/").unwrap().len(), 64, "{tool}");
+        assert_eq!(tool["resource_roots"], json!(["files"]), "{tool}");
         for text in ["title", "description", "resource_hint"] {
             assert!(!tool[text].as_str().unwrap().is_empty(), "{tool}");
         }
