@@ -6,6 +6,8 @@
 //! Approving and narrowing is [`crate::narrowing`]'s.
 
 mod details;
+mod held;
+mod requester;
 mod stored;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -18,7 +20,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub(crate) use details::{Details, RequestError};
+pub(crate) use details::{Details, NO_TASK, RequestError};
+pub(crate) use held::Held;
+pub(crate) use requester::Requester;
 pub(crate) use stored::read_granted;
 
 use crate::catalogue::{CatalogueSnapshot, CatalogueTool};
@@ -90,17 +94,42 @@ pub(crate) struct RequestedTool {
     pub(crate) definition_digest: String,
 }
 
+/// What the tools of a request are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// Asked for by name: the approver keeps or removes them.
+    Asked,
+    /// All there is, because the client asked for none in particular: the approver picks, and may
+    /// pick none.
+    Offered,
+}
+
 /// A checked request. INVARIANT: at least one tool, no tool twice, each known to the
-/// catalogue at its stated access, within the limits of a token, text made visible.
+/// catalogue at its stated access, text made visible; what is asked for by name is within the
+/// limits of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AccessRequest {
     pub(crate) application: ApplicationId,
+    /// Absent only in requests that are older than the table of clients.
+    pub(crate) requester: Option<Requester>,
     pub(crate) agent: AgentName,
     pub(crate) task: String,
     pub(crate) audience: Audience,
     pub(crate) duration: Duration,
     pub(crate) holder: Option<Thumbprint>,
+    pub(crate) selection: Selection,
+    /// What the client's live session holds, where this request adds to it.
+    pub(crate) held: Option<Held>,
     pub(crate) tools: Vec<RequestedTool>,
+}
+
+/// Who asks, for whom, with which key.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) application: &'a Application,
+    pub(crate) requester: Requester,
+    pub(crate) agent: AgentName,
+    pub(crate) holder: Option<Thumbprint>,
 }
 
 /// SHA-256 of the canonical request: what the approver saw.
@@ -137,17 +166,16 @@ impl RequestDigest {
 pub(crate) struct DamagedRequest(pub(crate) String);
 
 impl AccessRequest {
-    /// Binds parsed details to the catalogue.
+    /// Binds parsed details to the catalogue, and adds what the client holds already.
     ///
     /// # Errors
     /// [`RequestError`] for a tool the catalogue does not list or lists at another access.
     pub(crate) fn new(
-        application: &Application,
-        agent: AgentName,
-        holder: Option<Thumbprint>,
+        asker: Asker<'_>,
         audience: Audience,
         details: Details,
         catalogue: &CatalogueSnapshot,
+        held: Option<Held>,
     ) -> Result<Self, RequestError> {
         let tools: Result<Vec<RequestedTool>, RequestError> = details
             .tools
@@ -159,15 +187,59 @@ impl AccessRequest {
                 tool.bind(known)
             })
             .collect();
+        let mut tools = tools?;
+        if let Some(held) = &held {
+            held.join(&mut tools, catalogue);
+        }
+        let task = details.task;
+        let duration = details
+            .duration
+            .unwrap_or(asker.application.default_duration);
         Ok(Self {
-            application: application.id.clone(),
-            agent,
-            task: details.task,
-            audience,
-            duration: details.duration.unwrap_or(application.default_duration),
-            holder,
-            tools: tools?,
+            selection: Selection::Asked,
+            held,
+            ..Self::of(asker, audience, task, duration, tools)
         })
+    }
+
+    /// A request for nothing in particular: the whole catalogue, for the approver to pick from.
+    ///
+    /// # Errors
+    /// [`RequestError`] when there is nothing to pick from, or more than fits a page.
+    pub(crate) fn offering(
+        asker: Asker<'_>,
+        audience: Audience,
+        catalogue: &CatalogueSnapshot,
+    ) -> Result<Self, RequestError> {
+        let tools: Vec<RequestedTool> =
+            catalogue.tools().filter_map(RequestedTool::whole).collect();
+        details::check_offer(&tools)?;
+        let duration = asker.application.default_duration;
+        Ok(Self {
+            selection: Selection::Offered,
+            ..Self::of(asker, audience, NO_TASK.to_owned(), duration, tools)
+        })
+    }
+
+    fn of(
+        asker: Asker<'_>,
+        audience: Audience,
+        task: String,
+        duration: Duration,
+        tools: Vec<RequestedTool>,
+    ) -> Self {
+        Self {
+            application: asker.application.id.clone(),
+            requester: Some(asker.requester),
+            agent: asker.agent,
+            task,
+            audience,
+            duration,
+            holder: asker.holder,
+            selection: Selection::Asked,
+            held: None,
+            tools,
+        }
     }
 
     /// The canonical JSON and its digest.
@@ -185,8 +257,25 @@ impl AccessRequest {
             "duration": self.duration.as_secs(),
             "tools": tools,
         });
-        if let (Some(holder), Some(map)) = (&self.holder, object.as_object_mut()) {
-            map.insert("holder".to_owned(), json!(holder.as_str()));
+        // What is not there is left out, so that the bytes of requests without it stay as they are.
+        let optional = [
+            (
+                "holder",
+                self.holder.as_ref().map(|key| json!(key.as_str())),
+            ),
+            ("client", self.requester.as_ref().map(Requester::to_stored)),
+            ("held", self.held.as_ref().map(Held::to_stored)),
+            (
+                "offered",
+                (self.selection == Selection::Offered).then(|| json!(true)),
+            ),
+        ];
+        if let Some(map) = object.as_object_mut() {
+            for (name, value) in optional {
+                if let Some(value) = value {
+                    map.insert(name.to_owned(), value);
+                }
+            }
         }
         let text = serde_json_canonicalizer::to_string(&object)
             .map_err(|e| DamagedRequest(e.to_string()))?;
@@ -209,6 +298,12 @@ impl AccessRequest {
     pub(crate) fn authorization_details(&self) -> Value {
         let scopes: Vec<ToolScope> = self.tools.iter().map(|t| t.scope.clone()).collect();
         authorization_details(&self.audience, &self.task, self.duration, &scopes)
+    }
+
+    /// Whether that client made the request. One without a client is nobody's.
+    pub(crate) fn is_of_client(&self, client_id: &str) -> bool {
+        let requester = self.requester.as_ref();
+        requester.is_some_and(|requester| requester.client_id == client_id)
     }
 
     /// The requested tool of that name.
@@ -234,6 +329,19 @@ impl RequestedTool {
             description: known.description.clone(),
             definition_digest: known.definition_digest.clone(),
         }
+    }
+
+    /// A tool with all its resources and no limit; `None` when the catalogue does not say where
+    /// its resources begin.
+    fn whole(known: &CatalogueTool) -> Option<Self> {
+        let scope = ToolScope {
+            name: known.name.clone(),
+            access: known.access,
+            resources: known.roots.clone(),
+            args: Vec::new(),
+            closed_arguments: false,
+        };
+        (!scope.resources.is_empty()).then(|| Self::new(scope, known))
     }
 
     fn to_stored(&self) -> Value {

@@ -8,7 +8,8 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::{
-    access_request::RequestDigest,
+    access_request::{AccessRequest, RequestDigest, Selection, ToolScope},
+    asking::Unfit,
     core::{Core, Unavailable},
     ids::fresh_id,
     narrowing::{Choice, Granted, NarrowingError, narrow},
@@ -40,6 +41,9 @@ pub(crate) enum DecisionError {
     /// The approver's choice cannot be granted.
     #[error(transparent)]
     Narrowing(#[from] NarrowingError),
+    /// What was picked does not fit a token.
+    #[error("this is more than fits a token: {0}")]
+    TooLarge(String),
     /// The instructions or the reason are too long.
     #[error("the text has {length} characters, more than {MAX_WORDS}")]
     TooManyWords {
@@ -88,6 +92,7 @@ impl Core {
         let now = self.clock.now().utc;
         let request = self.open_request(id, shown, now).await?;
         let granted = narrow(&request.request, choice)?;
+        self.check_picked(&request.request, &granted).await?;
         let instructions = words(instructions)?;
         let session = self.approved_session(&request, &granted, now).await?;
 
@@ -181,6 +186,25 @@ impl Core {
         } else {
             Err(DecisionError::NotWhatWasShown)
         }
+    }
+
+    /// Of what was only offered, whatever was picked has to fit a token; what was asked for was
+    /// tried when it was asked.
+    async fn check_picked(
+        &self,
+        request: &AccessRequest,
+        granted: &Granted,
+    ) -> Result<(), DecisionError> {
+        if request.selection == Selection::Asked {
+            return Ok(());
+        }
+        let application = self.application(&request.application).await?;
+        let tools: Vec<&ToolScope> = granted.tools.iter().collect();
+        let fits = self.check_fits(request, &tools, &application, self.clock.now());
+        fits.map_err(|unfit| match unfit {
+            Unfit::TooLarge(why) => DecisionError::TooLarge(why),
+            Unfit::Unavailable(cause) => cause.into(),
+        })
     }
 
     /// Says who was faster.

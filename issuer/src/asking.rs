@@ -3,45 +3,58 @@
 
 use std::time::Duration;
 
-use bailiwick_datalog::{AgentName, Thumbprint};
-use serde_json::json;
+use bailiwick_datalog::{AgentName, Audience, Thumbprint, Timestamp};
+use bailiwick_verifier::Now;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
-    access_request::{AccessRequest, Application, Details, RequestError},
+    access_request::{
+        AccessRequest, Application, Asker, Details, Held, RequestError, Requester, Selection,
+        ToolScope,
+    },
     catalogue::CatalogueError,
     core::{Core, Unavailable},
     ids::{UserCode, fresh_id},
     mint::{self, MintError},
+    oauth::{
+        authorize::Return,
+        client::{Client, Identity},
+    },
     secret::Secret,
-    store::{NewRequest, StoreError, requests},
+    store::{Change, NewRequest, StoreError, authorizations, clients, requests},
     text::visible_line,
 };
 
 /// Most requests of one application that may wait at once: anybody can ask, and a person has
 /// to read them.
 const MAX_WAITING: i64 = 100;
+/// Most that may wait in browsers. Each is shown to its own browser alone.
+const MAX_WAITING_IN_BROWSERS: i64 = 1_000;
+/// Most that may wait in one browser: a page that opens them over and over fills no more.
+const MAX_WAITING_IN_ONE_BROWSER: i64 = 20;
 /// Draws of a user code before giving up; two live codes collide once in 250 million draws.
 const CODE_DRAWS: usize = 4;
 /// The agent's name when it gives none.
 const UNNAMED_AGENT: &str = "unnamed agent";
 
 /// A request for access as it arrives, each text as sent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ask {
-    pub(crate) client_id: String,
-    pub(crate) authorization_details: String,
+    pub(crate) client: Client,
+    pub(crate) identity: Identity,
+    pub(crate) authorization_details: Option<String>,
+    pub(crate) scope: Option<String>,
     pub(crate) resource: Option<String>,
     pub(crate) agent_name: Option<String>,
     pub(crate) holder: Option<String>,
+    /// Where the answer goes when it goes through a browser. Without it the client polls.
+    pub(crate) returns: Option<Return>,
 }
 
 /// Why a request for access is refused.
 #[derive(Debug, Error)]
 pub(crate) enum AskError {
-    /// No application has that client id.
-    #[error("there is no application with that `client_id`")]
-    UnknownClient,
     /// `resource` names another server (RFC 8707).
     #[error("this issuer mints tokens for `{expected}` alone")]
     InvalidTarget {
@@ -56,9 +69,15 @@ pub(crate) enum AskError {
         /// What is wrong.
         why: String,
     },
+    /// Nothing is asked for, and nobody is at a browser to pick.
+    #[error("`authorization_details` or `scope` is missing")]
+    NothingAsked,
     /// The details cannot be granted as they stand.
     #[error(transparent)]
     Details(#[from] RequestError),
+    /// The scope cannot be granted as it stands.
+    #[error("{0}")]
+    Scope(RequestError),
     /// The request would not fit a token.
     #[error("the request does not fit a token: {0}")]
     TooLarge(String),
@@ -76,10 +95,29 @@ pub(crate) enum AskError {
 /// The answer to a request for access (RFC 8628 section 3.2).
 #[derive(Debug)]
 pub(crate) struct Asked {
+    pub(crate) id: String,
     pub(crate) device_code: Secret,
     pub(crate) user_code: UserCode,
     pub(crate) expires_in: Duration,
     pub(crate) interval: Duration,
+}
+
+/// Why something has no token.
+#[derive(Debug)]
+pub(crate) enum Unfit {
+    /// It is too much, and in which way.
+    TooLarge(String),
+    /// It could not be tried.
+    Unavailable(Unavailable),
+}
+
+impl From<Unfit> for AskError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::TooLarge(why) => Self::TooLarge(why),
+            Unfit::Unavailable(cause) => Self::Unavailable(cause),
+        }
+    }
 }
 
 impl From<StoreError> for AskError {
@@ -95,14 +133,14 @@ impl Core {
     /// # Errors
     /// [`AskError`]; nothing is stored then.
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Asked, AskError> {
-        let application = self
-            .store
-            .application_of_client(&ask.client_id)
-            .await?
-            .ok_or(AskError::UnknownClient)?;
-        let request = self.read_request(ask, &application).await?;
+        let application = &ask.client.application;
         let now = self.clock.now();
-        self.check_fits(&request, &application, now)?;
+        let request = self.read_request(ask, now.utc).await?;
+        if request.selection == Selection::Asked {
+            // Of what is only offered the approver picks; that is tried when they have.
+            let tools: Vec<&ToolScope> = request.tools.iter().map(|tool| &tool.scope).collect();
+            self.check_fits(&request, &tools, application, now)?;
+        }
         let (canonical, digest) = request.to_stored().map_err(StoreError::from)?;
         let expires_at = now
             .utc
@@ -112,15 +150,13 @@ impl Core {
         let device_code = Secret::generate(&self.entropy);
         let id = fresh_id("apr", &self.entropy);
         let mut change = self.store.change().await?;
-        let waiting = requests::count_waiting(&mut change, &application.id, now.utc).await?;
-        if waiting >= MAX_WAITING {
-            return Err(AskError::TooManyWaiting);
-        }
+        check_room(&mut change, ask, now.utc).await?;
         for _ in 0..CODE_DRAWS {
             let user_code = UserCode::generate(&self.entropy);
             let new = NewRequest {
                 id: &id,
                 application: &application.id,
+                client_id: &ask.client.id,
                 device_code: &device_code.digest(),
                 user_code: &user_code,
                 canonical: &canonical,
@@ -130,9 +166,15 @@ impl Core {
                 poll_interval: self.settings.poll_interval,
             };
             if requests::insert_request(&mut change, &new).await? {
+                if let Some(returns) = &ask.returns {
+                    authorizations::insert_authorization(&mut change, &id, returns).await?;
+                }
+                clients::note_request(&mut change, &ask.client.id, now.utc).await?;
                 let fields = json!({
                     "approval": id,
                     "application": application.id.as_str(),
+                    "client": ask.client.id,
+                    "identity": identity_json(&ask.identity),
                     "agent": request.agent.as_str(),
                     "request_digest": digest.to_hex(),
                     "requested": request.authorization_details(),
@@ -147,6 +189,7 @@ impl Core {
                 let expires_in = self.settings.request_lifetime;
                 let interval = self.settings.poll_interval;
                 return Ok(Asked {
+                    id,
                     device_code,
                     user_code,
                     expires_in,
@@ -157,11 +200,7 @@ impl Core {
         Err(Unavailable::Internal("no free user code".to_owned()).into())
     }
 
-    async fn read_request(
-        &self,
-        ask: &Ask,
-        application: &Application,
-    ) -> Result<AccessRequest, AskError> {
+    async fn read_request(&self, ask: &Ask, now: Timestamp) -> Result<AccessRequest, AskError> {
         let audience = &self.settings.audience;
         if ask
             .resource
@@ -172,46 +211,133 @@ impl Core {
                 expected: audience.as_str().to_owned(),
             });
         }
-        let parameter = |name| {
-            move |e: bailiwick_datalog::NameError| AskError::Parameter {
-                name,
-                why: visible_line(&e.to_string()),
+        let asker = read_asker(ask)?;
+        let Some(details) = read_details(ask, audience)? else {
+            if ask.returns.is_none() {
+                return Err(AskError::NothingAsked);
             }
+            let catalogue = self.catalogue.listing(&[]).await?;
+            let offer = AccessRequest::offering(asker, audience.clone(), &catalogue);
+            return offer.map_err(AskError::Scope);
         };
-        let agent = ask.agent_name.as_deref().unwrap_or(UNNAMED_AGENT);
-        let agent = AgentName::parse(agent).map_err(parameter("agent_name"))?;
-        let holder = ask.holder.as_deref().map(Thumbprint::parse).transpose();
-        let holder = holder.map_err(parameter("holder"))?;
-        let text = ask.authorization_details.as_bytes();
-        let details = Details::parse(text, application, audience)?;
+        let held = match &ask.returns {
+            Some(returns) => self.held(&ask.client, returns, now).await?,
+            None => None,
+        };
         let catalogue = self.catalogue.listing(&details.tool_names()).await?;
         let audience = audience.clone();
-        Ok(AccessRequest::new(
-            application,
-            agent,
-            holder,
-            audience,
-            details,
-            &catalogue,
-        )?)
+        AccessRequest::new(asker, audience, details, &catalogue, held).map_err(|error| {
+            match ask.authorization_details {
+                Some(_) => AskError::Details(error),
+                None => AskError::Scope(error),
+            }
+        })
     }
 
-    /// Mints a token for all that is asked, with a key that nobody trusts, and throws it away:
+    /// What the client holds already: the session it got through the same browser, while it
+    /// lives. Another browser may be another person, so what they hold is not shown.
+    async fn held(
+        &self,
+        client: &Client,
+        returns: &Return,
+        now: Timestamp,
+    ) -> Result<Option<Held>, AskError> {
+        let live = self
+            .store
+            .live_session_of_browser(&client.id, &returns.browser, now);
+        Ok(live.await?.map(|session| Held {
+            session: session.id.to_string(),
+            tools: session.granted.tools,
+        }))
+    }
+
+    /// Mints a token for `tools` of a request, with a key that nobody trusts, and throws it away:
     /// what is shown to an approver can be granted.
-    fn check_fits(
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub(crate) fn check_fits(
         &self,
         request: &AccessRequest,
+        tools: &[&ToolScope],
         application: &Application,
-        now: bailiwick_verifier::Now,
-    ) -> Result<(), AskError> {
-        let authority = mint::rehearsal(request, application, now.utc)
-            .map_err(|e| AskError::TooLarge(e.to_string()))?;
+        now: Now,
+    ) -> Result<(), Unfit> {
+        let authority = mint::rehearsal(request, tools, application, now.utc)
+            .map_err(|e| Unfit::TooLarge(e.to_string()))?;
         match self.rehearsal.sign(&authority, now, &self.entropy) {
             Ok(_) => Ok(()),
             Err(error @ (MintError::Profile(_) | MintError::TooLarge { .. })) => {
-                Err(AskError::TooLarge(error.to_string()))
+                Err(Unfit::TooLarge(error.to_string()))
             }
-            Err(error) => Err(Unavailable::from(error).into()),
+            Err(error) => Err(Unfit::Unavailable(error.into())),
+        }
+    }
+}
+
+/// Whether one more request may wait.
+async fn check_room(change: &mut Change, ask: &Ask, now: Timestamp) -> Result<(), AskError> {
+    let application = &ask.client.application.id;
+    let full = match &ask.returns {
+        None => requests::count_waiting(change, application, now).await? >= MAX_WAITING,
+        Some(returns) => {
+            let browser = &returns.browser;
+            let (all, own) =
+                authorizations::count_waiting(change, application, browser, now).await?;
+            all >= MAX_WAITING_IN_BROWSERS || own >= MAX_WAITING_IN_ONE_BROWSER
+        }
+    };
+    if full {
+        return Err(AskError::TooManyWaiting);
+    }
+    Ok(())
+}
+
+fn read_asker(ask: &Ask) -> Result<Asker<'_>, AskError> {
+    let parameter = |name| {
+        move |e: bailiwick_datalog::NameError| AskError::Parameter {
+            name,
+            why: visible_line(&e.to_string()),
+        }
+    };
+    // Whoever comes through a browser can say no more of itself than its client does.
+    let unnamed = match ask.returns {
+        Some(_) => ask.client.name.as_str(),
+        None => UNNAMED_AGENT,
+    };
+    let agent = ask.agent_name.as_deref().unwrap_or(unnamed);
+    let holder = ask.holder.as_deref().map(Thumbprint::parse).transpose();
+    let returns_to = ask.returns.as_ref().map(|returns| &returns.redirect);
+    Ok(Asker {
+        application: &ask.client.application,
+        requester: Requester::new(&ask.client, ask.identity.clone(), returns_to),
+        agent: AgentName::parse(agent).map_err(parameter("agent_name"))?,
+        holder: holder.map_err(parameter("holder"))?,
+    })
+}
+
+/// What is asked for by name, in details, in a scope or in both; `None` when nothing is.
+fn read_details(ask: &Ask, audience: &Audience) -> Result<Option<Details>, AskError> {
+    let scope = ask
+        .scope
+        .as_deref()
+        .filter(|scope| !scope.trim().is_empty());
+    let Some(text) = &ask.authorization_details else {
+        let of_scope = scope.map(Details::of_scope).transpose();
+        return of_scope.map_err(AskError::Scope);
+    };
+    let mut details = Details::parse(text.as_bytes(), &ask.client.application, audience)?;
+    if let Some(scope) = scope {
+        details.add_scope(scope).map_err(AskError::Scope)?;
+    }
+    Ok(Some(details))
+}
+
+fn identity_json(identity: &Identity) -> Value {
+    match identity {
+        Identity::Claimed => json!("claimed"),
+        Identity::Proved { method, subject } => {
+            json!({"proved": subject, "method": method.as_str()})
         }
     }
 }

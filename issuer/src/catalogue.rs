@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use bailiwick_datalog::{Access, Audience, ToolName, strict_json};
+use bailiwick_datalog::{Access, Audience, ResourcePath, ToolName, strict_json};
 use bailiwick_verifier::Clock;
 use serde::Deserialize;
 use thiserror::Error;
@@ -62,6 +62,8 @@ pub(crate) struct CatalogueTool {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) access: Access,
+    /// Where the resources of its calls begin; empty when the gateway does not say.
+    pub(crate) roots: Vec<ResourcePath>,
     pub(crate) definition_digest: String,
 }
 
@@ -73,6 +75,11 @@ impl CatalogueSnapshot {
     /// The tool of that name.
     pub(crate) fn tool(&self, name: &ToolName) -> Option<&CatalogueTool> {
         self.0.get(name)
+    }
+
+    /// Every tool, by name.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &CatalogueTool> {
+        self.0.values()
     }
 
     /// Reads a catalogue document.
@@ -117,6 +124,8 @@ struct WireTool {
     #[serde(default)]
     description: Option<String>,
     access: Access,
+    #[serde(default)]
+    resource_roots: Vec<ResourcePath>,
     definition_digest: String,
 }
 
@@ -131,6 +140,7 @@ impl From<WireTool> for CatalogueTool {
             title: title.unwrap_or_else(|| wire.name.to_string()),
             description: description.chars().take(MAX_DESCRIPTION_CHARS).collect(),
             access: wire.access,
+            roots: wire.resource_roots,
             definition_digest: visible_line(&wire.definition_digest),
             name: wire.name,
         }

@@ -11,24 +11,41 @@ use crate::{
     access_request::Application,
     core::{Core, Unavailable},
     mint::{self, FreshToken, MintError},
+    oauth::client::Client,
     secret::Secret,
     store::{
-        self, Poll, RequestState, StoreError, StoredRequest, StoredSession, requests, sessions,
+        self, Poll, RequestState, StoreError, StoredRequest, StoredSession, authorizations,
+        requests, sessions,
     },
 };
 
 /// Added to the interval of an agent that polls too fast (RFC 8628 section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
 
+/// With what an approved session's token is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A device code.
+    Device,
+    /// An authorization code.
+    Code,
+}
+
 /// Why a poll brings no token.
 #[derive(Debug, Error)]
 pub(crate) enum PollError {
-    /// No application has that client id.
-    #[error("there is no application with that `client_id`")]
-    UnknownClient,
-    /// The device code is unknown, another client's, or used.
+    /// The code is unknown, another client's, used, expired, or not what it comes with.
     #[error("{0}")]
     InvalidGrant(&'static str),
+    /// The token was collected already.
+    #[error("the device code was used already")]
+    Used,
+    /// `resource` names another server (RFC 8707).
+    #[error("this issuer mints tokens for `{expected}` alone")]
+    InvalidTarget {
+        /// The audience of this issuer.
+        expected: String,
+    },
     /// Nobody has decided yet.
     #[error("nobody has decided yet")]
     Pending,
@@ -104,20 +121,15 @@ impl Core {
     /// [`PollError`].
     pub(crate) async fn collect(
         &self,
-        client_id: &str,
+        client: &Client,
         device_code: &Secret,
     ) -> Result<Collected, PollError> {
         let now = self.clock.now().utc;
-        let application = self
-            .store
-            .application_of_client(client_id)
-            .await?
-            .ok_or(PollError::UnknownClient)?;
         let request = self
             .store
             .request_of_device(&device_code.digest())
             .await?
-            .filter(|stored| stored.request.application == application.id)
+            .filter(|stored| stored.request.is_of_client(&client.id))
             .ok_or(PollError::InvalidGrant("the device code is not known"))?;
         match request.state {
             RequestState::Denied => {
@@ -126,7 +138,10 @@ impl Core {
                 Err(PollError::Denied { reason })
             }
             RequestState::Pending => Err(self.waiting(&request, now).await?),
-            RequestState::Approved => self.mint_for(&request.id, &application).await,
+            RequestState::Approved => {
+                self.mint_for(&request.id, &client.application, Claim::Device)
+                    .await
+            }
         }
     }
 
@@ -148,10 +163,11 @@ impl Core {
     }
 
     /// Evaluate → bound → build → sign → verify → record → audit → reply.
-    async fn mint_for(
+    pub(crate) async fn mint_for(
         &self,
         request_id: &str,
         application: &Application,
+        claim: Claim,
     ) -> Result<Collected, PollError> {
         let now = self.clock.now();
         let session = self.collectable(request_id, now.utc).await?;
@@ -165,10 +181,14 @@ impl Core {
         let mut change = self.store.change().await?;
         let revocation_id = token.revocation_id();
         let bytes = revocation_id.as_bytes().as_slice();
-        if !sessions::swap_to_minted(&mut change, &session.id, bytes, now.utc).await? {
+        let unused = match claim {
+            Claim::Device => true,
+            Claim::Code => authorizations::swap_to_used(&mut change, request_id, now.utc).await?,
+        };
+        if !(unused && sessions::swap_to_minted(&mut change, &session.id, bytes, now.utc).await?) {
             drop(change);
             self.collectable(request_id, now.utc).await?;
-            return Err(PollError::InvalidGrant("the device code was used already"));
+            return Err(PollError::Used);
         }
         let fields = json!({
             "session": session.id.as_str(),
@@ -200,7 +220,7 @@ impl Core {
                 StoreError::Damaged(format!("approved request {request_id} has no session"))
             })?;
         if session.minted_at.is_some() {
-            return Err(PollError::InvalidGrant("the device code was used already"));
+            return Err(PollError::Used);
         }
         if session.revoked_at.is_some() {
             let reason = "the session was ended before its token was collected".to_owned();

@@ -31,6 +31,7 @@ mod ids;
 mod keys;
 mod mint;
 mod narrowing;
+mod oauth;
 mod open;
 mod passwords;
 mod people;

@@ -226,17 +226,17 @@ pub(crate) fn authority(
     })
 }
 
-/// What the token would say if all that is asked for were approved at `now`, with ids as long
+/// What the token would say if `tools` of a request were approved at `now`, with ids as long
 /// as real ones. It names no session, so signing it gives nobody anything.
 ///
 /// # Errors
 /// [`MintError::Profile`].
 pub(crate) fn rehearsal(
     request: &AccessRequest,
+    tools: &[&ToolScope],
     application: &Application,
     now: Timestamp,
 ) -> Result<Authority, MintError> {
-    let tools: Vec<&ToolScope> = request.tools.iter().map(|tool| &tool.scope).collect();
     let expires_at = now
         .checked_add(request.duration)
         .ok_or_else(|| MintError::Profile("time overflows".to_owned()))?;
@@ -253,8 +253,8 @@ pub(crate) fn rehearsal(
         expires_at,
         max_depth: application.max_depth,
         holder: request.holder.clone(),
-        grants: grants(&tools),
-        limits: limits(&tools),
+        grants: grants(tools),
+        limits: limits(tools),
     })
 }
 

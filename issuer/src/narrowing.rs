@@ -15,7 +15,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    access_request::{AccessRequest, RequestedTool, ToolScope, authorization_details},
+    access_request::{AccessRequest, RequestedTool, Selection, ToolScope, authorization_details},
     duration_text,
     text::visible_line,
 };
@@ -138,7 +138,7 @@ pub(crate) fn narrow(request: &AccessRequest, choice: &Choice) -> Result<Granted
             });
         }
     }
-    if tools.is_empty() {
+    if tools.is_empty() && request.selection == Selection::Asked {
         Err(NarrowingError::Nothing)
     } else {
         Ok(Granted { duration, tools })
@@ -150,8 +150,9 @@ impl Granted {
     pub(crate) fn is_within(&self, request: &AccessRequest) -> bool {
         let in_time = !self.duration.is_zero() && self.duration <= request.duration;
         let mut names = BTreeSet::new();
+        let enough = !self.tools.is_empty() || request.selection == Selection::Offered;
         in_time
-            && !self.tools.is_empty()
+            && enough
             && self.tools.iter().all(|tool| {
                 names.insert(&tool.name)
                     && request
@@ -165,12 +166,13 @@ impl Granted {
         authorization_details(&request.audience, &request.task, self.duration, &self.tools)
     }
 
-    /// One `tool:access` for each tool, as an OAuth scope.
+    /// One `tool:NAME` for each tool, as an OAuth scope: the words that ask for them. On what and
+    /// within which limits, only the details say.
     pub(crate) fn scope(&self) -> String {
         let words: Vec<String> = self
             .tools
             .iter()
-            .map(|t| format!("{}:{}", t.name, t.access))
+            .map(|t| format!("tool:{}", t.name))
             .collect();
         words.join(" ")
     }

@@ -50,6 +50,11 @@ impl fmt::Debug for Secret {
 pub(crate) struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
+    /// The digest whose bytes the store kept; `None` when they are too many or too few.
+    pub(crate) fn stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The bytes as the store keeps them.
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0

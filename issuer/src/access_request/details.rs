@@ -21,6 +21,12 @@ pub(crate) const DETAIL_TYPE: &str = "mcp_tools";
 const MAX_TASK_BYTES: usize = 4_096;
 /// Most grants in a token (profile, rule 22): one for each tool and resource.
 const MAX_GRANTS: usize = 256;
+/// What stands for the task of a client that states none.
+pub(crate) const NO_TASK: &str = "No task was stated.";
+/// How a scope names a tool: `tool:NAME`.
+const SCOPE_PREFIX: &str = "tool:";
+/// Most tools that a person is asked to pick from: the form of so many fits a body.
+const MAX_OFFERED: usize = 128;
 /// Most argument limits in a request; each becomes a check of the token's first block,
 /// which may hold 32 together with the two fixed ones.
 const MAX_ARGUMENT_LIMITS: usize = 30;
@@ -101,7 +107,16 @@ pub(crate) enum RequestError {
         /// What is wrong with the limit.
         reason: String,
     },
-    /// More than fits a token.
+    /// A word of the scope names no tool.
+    #[error("scope `{0}` is not `tool:` and the name of a tool")]
+    Scope(String),
+    /// The catalogue does not say on what the tool works, so a scope cannot mean all of it.
+    #[error("tool `{0}` cannot be asked for by scope: name its resources in authorization_details")]
+    NoRoots(ToolName),
+    /// The catalogue has nothing to pick from.
+    #[error("there is no tool to pick from: ask for one by name")]
+    NothingToOffer,
+    /// More than fits a token or a page.
     #[error("the request asks for {found} {what}, more than {limit}")]
     TooMany {
         /// What there is too much of.
@@ -173,6 +188,39 @@ impl Details {
         })
     }
 
+    /// Details that ask for whole tools, as the words of an OAuth scope name them.
+    ///
+    /// # Errors
+    /// [`RequestError::Scope`], [`RequestError::TooMany`].
+    pub(crate) fn of_scope(scope: &str) -> Result<Self, RequestError> {
+        let mut details = Self {
+            task: NO_TASK.to_owned(),
+            duration: None,
+            tools: Vec::new(),
+        };
+        details.add_scope(scope)?;
+        Ok(details)
+    }
+
+    /// Adds the tools that a scope names and the details do not: what the details say of a tool
+    /// is the narrower.
+    ///
+    /// # Errors
+    /// As [`Details::of_scope`].
+    pub(crate) fn add_scope(&mut self, scope: &str) -> Result<(), RequestError> {
+        for word in scope.split(' ').filter(|word| !word.is_empty()) {
+            let name = word.strip_prefix(SCOPE_PREFIX).map(ToolName::parse);
+            let Some(Ok(name)) = name else {
+                return Err(RequestError::Scope(visible_line(word)));
+            };
+            if self.tools.iter().all(|tool| tool.name != name) {
+                self.tools.push(DetailTool::whole(name));
+                at_most("tools", self.tools.len(), MAX_GRANTS)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The names asked for.
     pub(crate) fn tool_names(&self) -> Vec<ToolName> {
         self.tools.iter().map(|tool| tool.name.clone()).collect()
@@ -201,6 +249,17 @@ impl DetailTool {
         })
     }
 
+    /// A tool on everything it works on.
+    fn whole(name: ToolName) -> Self {
+        Self {
+            name,
+            access: None,
+            resources: Vec::new(),
+            args: Vec::new(),
+            closed_arguments: false,
+        }
+    }
+
     /// Joins what was asked for with what the catalogue says.
     pub(super) fn bind(self, known: &CatalogueTool) -> Result<RequestedTool, RequestError> {
         let asked = self.access.unwrap_or(known.access);
@@ -212,10 +271,19 @@ impl DetailTool {
                 asked,
             });
         }
+        // None are named only where a scope named the tool: details are refused without.
+        let resources = if self.resources.is_empty() {
+            known.roots.clone()
+        } else {
+            self.resources
+        };
+        if resources.is_empty() {
+            return Err(RequestError::NoRoots(self.name));
+        }
         let scope = ToolScope {
             name: self.name,
             access: asked,
-            resources: self.resources,
+            resources,
             args: self.args,
             closed_arguments: self.closed_arguments,
         };
@@ -263,6 +331,14 @@ fn check_tools(tools: &[DetailTool]) -> Result<(), RequestError> {
         .sum();
     at_most("tool and resource pairs", grants, MAX_GRANTS)?;
     at_most("argument limits", limits, MAX_ARGUMENT_LIMITS)
+}
+
+/// Whether a person can be asked to pick from these.
+pub(super) fn check_offer(tools: &[RequestedTool]) -> Result<(), RequestError> {
+    if tools.is_empty() {
+        return Err(RequestError::NothingToOffer);
+    }
+    at_most("tools to pick from", tools.len(), MAX_OFFERED)
 }
 
 fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), RequestError> {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    AccessRequest, DamagedRequest, RequestedTool, ToolScope,
-    details::{DetailTool, WireDetail, read_args},
+    AccessRequest, DamagedRequest, Held, RequestedTool, Selection, ToolScope,
+    details::{DetailTool, WireDetail, WireTool, read_args},
+    requester::StoredRequester,
 };
 
 /// The stored form: everything the approver saw.
@@ -24,7 +25,18 @@ struct StoredRequest {
     audience: Audience,
     duration: u64,
     holder: Option<Thumbprint>,
+    client: Option<StoredRequester>,
+    #[serde(default)]
+    offered: bool,
+    held: Option<StoredHeld>,
     tools: Vec<StoredTool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredHeld {
+    session: String,
+    tools: Vec<WireTool>,
 }
 
 #[derive(Deserialize)]
@@ -67,13 +79,28 @@ pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, Dam
             })
         })
         .collect();
+    let selection = if stored.offered {
+        Selection::Offered
+    } else {
+        Selection::Asked
+    };
+    let held = match stored.held {
+        None => None,
+        Some(held) => Some(Held {
+            session: held.session,
+            tools: read_scopes(held.tools)?,
+        }),
+    };
     Ok(AccessRequest {
         application: stored.application,
+        requester: stored.client.map(TryInto::try_into).transpose()?,
         agent: stored.agent,
         task: stored.task,
         audience: stored.audience,
         duration: Duration::from_secs(stored.duration),
         holder: stored.holder,
+        selection,
+        held,
         tools: tools?,
     })
 }
@@ -90,20 +117,21 @@ pub(crate) fn read_granted(text: &str) -> Result<(Duration, Vec<ToolScope>), Dam
     let seconds = wire
         .duration
         .ok_or_else(|| damaged("no duration".to_owned()))?;
-    let scopes: Result<Vec<ToolScope>, DamagedRequest> = wire
-        .tools
-        .into_iter()
-        .map(|tool| {
-            let tool = DetailTool::read(tool).map_err(|e| damaged(e.to_string()))?;
-            let access = tool.access.ok_or_else(|| damaged("no access".to_owned()))?;
-            Ok(ToolScope {
-                name: tool.name,
-                access,
-                resources: tool.resources,
-                args: tool.args,
-                closed_arguments: tool.closed_arguments,
-            })
+    Ok((Duration::from_secs(seconds), read_scopes(wire.tools)?))
+}
+
+fn read_scopes(tools: Vec<WireTool>) -> Result<Vec<ToolScope>, DamagedRequest> {
+    let damaged = |why: String| DamagedRequest(why);
+    let scopes = tools.into_iter().map(|tool| {
+        let tool = DetailTool::read(tool).map_err(|e| damaged(e.to_string()))?;
+        let access = tool.access.ok_or_else(|| damaged("no access".to_owned()))?;
+        Ok(ToolScope {
+            name: tool.name,
+            access,
+            resources: tool.resources,
+            args: tool.args,
+            closed_arguments: tool.closed_arguments,
         })
-        .collect();
-    Ok((Duration::from_secs(seconds), scopes?))
+    });
+    scopes.collect()
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::catalogue::CatalogueSnapshot;
+use crate::{
+    catalogue::CatalogueSnapshot,
+    oauth::client::{AuthMethod, ClientKind, Identity},
+};
 
 const AUDIENCE: &str = "http://127.0.0.1/mcp";
 
@@ -10,6 +13,16 @@ fn application() -> Application {
         default_duration: Duration::from_secs(900),
         max_duration: Duration::from_secs(28_800),
         max_depth: 3,
+    }
+}
+
+fn requester() -> Requester {
+    Requester {
+        client_id: "client".to_owned(),
+        name: "Client".to_owned(),
+        kind: ClientKind::Dynamic,
+        identity: Identity::Claimed,
+        returns_to: Some("127.0.0.1".to_owned()),
     }
 }
 
@@ -25,8 +38,14 @@ fn read(details: &Value) -> AccessRequest {
         CatalogueSnapshot::parse(catalogue.to_string().as_bytes(), &audience()).unwrap();
     let text = details.to_string();
     let details = Details::parse(text.as_bytes(), &application(), &audience()).unwrap();
-    let agent = AgentName::parse("agent").unwrap();
-    AccessRequest::new(&application(), agent, None, audience(), details, &catalogue).unwrap()
+    let application = application();
+    let asker = Asker {
+        application: &application,
+        requester: requester(),
+        agent: AgentName::parse("agent").unwrap(),
+        holder: None,
+    };
+    AccessRequest::new(asker, audience(), details, &catalogue, None).unwrap()
 }
 
 fn details() -> Value {
@@ -112,4 +131,43 @@ fn digest_has_one_text_form() {
     for bad in ["", "00", &"g".repeat(64), &"0".repeat(63), &"0".repeat(65)] {
         assert_eq!(RequestDigest::parse(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn whatever_the_page_shows_of_the_client_is_in_the_digest() {
+    let request = read(&details());
+    let digest = |change: &dyn Fn(&mut AccessRequest)| {
+        let mut request = request.clone();
+        change(&mut request);
+        let (text, digest) = request.to_stored().unwrap();
+        assert_eq!(AccessRequest::from_stored(&text, digest).unwrap(), request);
+        digest.to_hex()
+    };
+    let requester = |change: fn(&mut Requester)| {
+        digest(&move |request| change(request.requester.as_mut().unwrap()))
+    };
+    let scope = request.tools[0].scope.clone();
+    let digests = [
+        digest(&|_| ()),
+        digest(&|request| request.requester = None),
+        digest(&|request| request.selection = Selection::Offered),
+        digest(&|request| {
+            request.held = Some(Held {
+                session: "ses_1".to_owned(),
+                tools: vec![scope.clone()],
+            });
+        }),
+        requester(|r| r.client_id = "other".to_owned()),
+        requester(|r| r.name = "Other".to_owned()),
+        requester(|r| r.kind = ClientKind::Registered),
+        requester(|r| r.returns_to = None),
+        requester(|r| {
+            r.identity = Identity::Proved {
+                method: AuthMethod::SecretBasic,
+                subject: "client".to_owned(),
+            };
+        }),
+    ];
+    let distinct: BTreeSet<&String> = digests.iter().collect();
+    assert_eq!(distinct.len(), digests.len());
 }

@@ -30,6 +30,9 @@ fn request() -> AccessRequest {
         audience: Audience::parse("http://127.0.0.1/mcp").unwrap(),
         duration: Duration::from_secs(900),
         holder: None,
+        requester: None,
+        selection: Selection::Asked,
+        held: None,
         tools: vec![
             tool("files.read_file", &["files/a", "files/b"]),
             tool("files.search", &["files"]),
@@ -80,7 +83,7 @@ fn unticked_tool_is_not_granted() {
     choice.tools.remove("files.search");
     assert_eq!(
         narrow(&request(), &choice).unwrap().scope(),
-        "files.read_file:read"
+        "tool:files.read_file"
     );
 }
 
@@ -103,7 +106,7 @@ fn tool_with_every_resource_unticked_is_not_granted() {
     choice.resources.remove(&key("files.search#0"));
     assert_eq!(
         narrow(&request(), &choice).unwrap().scope(),
-        "files.read_file:read"
+        "tool:files.read_file"
     );
 }
 
@@ -314,4 +317,22 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn nothing_is_legal_where_all_was_only_offered() {
+    let offered = AccessRequest {
+        selection: Selection::Offered,
+        ..request()
+    };
+    let nothing = Choice {
+        duration: "15m".to_owned(),
+        ..Choice::default()
+    };
+    let granted = narrow(&offered, &nothing).unwrap();
+    assert_eq!(granted.tools, []);
+    assert!(granted.is_within(&offered));
+    assert!(!granted.is_within(&request()));
+    assert_eq!(narrow(&request(), &nothing), Err(NarrowingError::Nothing));
+    assert_eq!(granted.scope(), "");
 }

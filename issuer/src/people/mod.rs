@@ -23,6 +23,8 @@ pub(crate) enum Actor {
     Person(Principal),
     /// Whoever holds the operator's token.
     Operator,
+    /// Nobody: an authorization code came a second time.
+    CodeReuse,
 }
 
 impl Actor {
@@ -31,6 +33,8 @@ impl Actor {
         match self {
             Self::Person(name) => name.as_str(),
             Self::Operator => user_name::OPERATOR,
+            // The names of accounts have no spaces.
+            Self::CodeReuse => "reuse of its code",
         }
     }
 }

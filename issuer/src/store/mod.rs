@@ -8,7 +8,9 @@
 pub(crate) mod accounts;
 pub(crate) mod applications;
 mod audit_intake;
+pub(crate) mod authorizations;
 pub(crate) mod browsers;
+pub(crate) mod clients;
 pub(crate) mod invitations;
 mod key_set;
 pub(crate) mod requests;
@@ -27,7 +29,9 @@ use thiserror::Error;
 
 pub(crate) use accounts::Account;
 pub(crate) use audit_intake::CallDecision;
+pub(crate) use authorizations::Authorization;
 pub(crate) use browsers::BrowserSession;
+pub(crate) use clients::NewClient;
 pub(crate) use requests::{NewRequest, Poll, RequestState, StoredRequest};
 pub(crate) use revocations::Revoked;
 pub(crate) use sessions::{NewSession, StoredSession};

@@ -22,6 +22,7 @@ const MAX_LISTED: i64 = 100;
 pub(crate) struct NewRequest<'a> {
     pub(crate) id: &'a str,
     pub(crate) application: &'a ApplicationId,
+    pub(crate) client_id: &'a str,
     pub(crate) device_code: &'a SecretDigest,
     pub(crate) user_code: &'a UserCode,
     pub(crate) canonical: &'a str,
@@ -118,34 +119,19 @@ impl TryFrom<Row> for StoredRequest {
 }
 
 impl Store {
-    /// The application with that OAuth client id.
-    pub(crate) async fn application_of_client(
-        &self,
-        client_id: &str,
-    ) -> Result<Option<Application>, StoreError> {
-        let row = sqlx::query_as(
-            "SELECT id, name, default_duration_s, max_duration_s, max_depth
-             FROM applications WHERE client_id = ?",
-        )
-        .bind(client_id)
-        .fetch_optional(&self.reader)
-        .await?;
-        row.map(application).transpose()
-    }
-
     /// The application with that id.
     pub(crate) async fn application(
         &self,
         id: &ApplicationId,
     ) -> Result<Option<Application>, StoreError> {
-        let row = sqlx::query_as(
+        let row: Option<ApplicationRow> = sqlx::query_as(
             "SELECT id, name, default_duration_s, max_duration_s, max_depth
              FROM applications WHERE id = ?",
         )
         .bind(id.as_str())
         .fetch_optional(&self.reader)
         .await?;
-        row.map(application).transpose()
+        row.map(Application::try_from).transpose()
     }
 
     /// The request with that id.
@@ -200,13 +186,15 @@ impl Store {
         )
     }
 
-    /// Requests that wait for an approver at `now`, oldest first.
+    /// Requests that wait for an approver at `now`, oldest first; those that came through a
+    /// browser are decided there and not listed.
     pub(crate) async fn waiting_requests(
         &self,
         now: Timestamp,
     ) -> Result<Vec<StoredRequest>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM access_requests WHERE state = 'pending' AND expires_at > ?
+                 AND id NOT IN (SELECT request_id FROM authorization_requests)
              ORDER BY created_at, id LIMIT ?",
         )
         .bind(to_db(now))
@@ -217,7 +205,8 @@ impl Store {
     }
 }
 
-/// How many requests of an application wait at `now`.
+/// How many requests of an application that anybody may be asked about wait at `now`. Those that
+/// came through a browser are that browser's own.
 pub(crate) async fn count_waiting(
     change: &mut Change,
     application: &ApplicationId,
@@ -225,7 +214,8 @@ pub(crate) async fn count_waiting(
 ) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(
         "SELECT count(*) FROM access_requests
-         WHERE application_id = ? AND state = 'pending' AND expires_at > ?",
+         WHERE application_id = ? AND state = 'pending' AND expires_at > ?
+             AND id NOT IN (SELECT request_id FROM authorization_requests)",
     )
     .bind(application.as_str())
     .bind(to_db(now))
@@ -244,13 +234,14 @@ pub(crate) async fn insert_request(
         .execute(&mut **change)
         .await?;
     let inserted = sqlx::query(
-        "INSERT INTO access_requests (id, application_id, device_code_hash, user_code, request_json,
-             request_digest, state, created_at, expires_at, poll_interval_s)
-         VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)
+        "INSERT INTO access_requests (id, application_id, client_id, device_code_hash, user_code,
+             request_json, request_digest, state, created_at, expires_at, poll_interval_s)
+         VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)
          ON CONFLICT (user_code) DO NOTHING",
     )
     .bind(new.id)
     .bind(new.application.as_str())
+    .bind(new.client_id)
     .bind(new.device_code.as_slice())
     .bind(new.user_code.as_str())
     .bind(new.canonical)
@@ -345,15 +336,26 @@ pub(crate) async fn note_poll(
     }
 }
 
-type ApplicationRow = (String, String, i64, i64, i64);
+/// An application as it is joined to what belongs to it.
+#[derive(FromRow)]
+pub(super) struct ApplicationRow {
+    id: String,
+    name: String,
+    default_duration_s: i64,
+    max_duration_s: i64,
+    max_depth: i64,
+}
 
-fn application(row: ApplicationRow) -> Result<Application, StoreError> {
-    let (id, name, default_duration, max_duration, max_depth) = row;
-    Ok(Application {
-        id: ApplicationId::parse(id).map_err(damaged)?,
-        name,
-        default_duration: seconds_from_db(default_duration)?,
-        max_duration: seconds_from_db(max_duration)?,
-        max_depth: u32::try_from(max_depth).map_err(damaged)?,
-    })
+impl TryFrom<ApplicationRow> for Application {
+    type Error = StoreError;
+
+    fn try_from(row: ApplicationRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ApplicationId::parse(row.id).map_err(damaged)?,
+            name: row.name,
+            default_duration: seconds_from_db(row.default_duration_s)?,
+            max_duration: seconds_from_db(row.max_duration_s)?,
+            max_depth: u32::try_from(row.max_depth).map_err(damaged)?,
+        })
+    }
 }

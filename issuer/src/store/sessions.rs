@@ -6,7 +6,7 @@ use bailiwick_datalog::{Principal, SessionId, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, StoredRequest, damaged, from_db, to_db};
-use crate::{access_request::read_granted, narrowing::Granted};
+use crate::{access_request::read_granted, narrowing::Granted, secret::SecretDigest};
 
 /// Most sessions listed at once, newest first.
 const MAX_LISTED: i64 = 200;
@@ -100,6 +100,29 @@ impl Store {
             .bind(request_id)
             .fetch_optional(&self.reader)
             .await?;
+        self.join(row).await
+    }
+
+    /// The latest session at `now` that a client got through that browser and still uses.
+    pub(crate) async fn live_session_of_browser(
+        &self,
+        client_id: &str,
+        browser: &SecretDigest,
+        now: Timestamp,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT s.* FROM sessions s
+             JOIN access_requests r ON r.id = s.request_id
+             JOIN authorization_requests a ON a.request_id = r.id
+             WHERE r.client_id = ? AND a.browser_hash = ? AND s.minted_at IS NOT NULL
+                 AND s.revoked_at IS NULL AND s.expires_at > ?
+             ORDER BY s.approved_at DESC, s.minted_at DESC, s.id LIMIT 1",
+        )
+        .bind(client_id)
+        .bind(browser.as_slice())
+        .bind(to_db(now))
+        .fetch_optional(&self.reader)
+        .await?;
         self.join(row).await
     }
 

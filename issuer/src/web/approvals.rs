@@ -2,6 +2,7 @@
 
 use axum::{
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -9,9 +10,11 @@ use serde::Deserialize;
 use super::{
     App,
     address::{Path, Query},
+    cookies::Cookie,
     extract::{Approver, ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
     fields::{FieldError, Fields},
+    headers::FormLeadsTo,
     pages::{self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame},
     to_the_end,
     views::{RequestView, SessionView, WaitingView},
@@ -22,7 +25,7 @@ use crate::{
     core::Unavailable,
     ids::UserCode,
     narrowing::{Choice, ResourceKey},
-    store::{RequestState, StoredRequest},
+    store::{Authorization, RequestState, StoredRequest},
     text::visible_line,
 };
 
@@ -82,6 +85,7 @@ pub(crate) async fn enter_code(
 pub(crate) async fn show(
     State(core): State<App>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     reader: Reader,
 ) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
@@ -91,14 +95,19 @@ pub(crate) async fn show(
     let request = RequestView::of(&stored, &application, now);
     let frame = Frame::of(&reader, "approvals");
     if stored.state == RequestState::Pending {
+        let began = began_here(&core, &id, &headers).await?;
         check_open(&stored, now)?;
         let digest = stored.digest.to_hex();
-        return Ok(pages::render(&ApprovalPage {
+        let mut page = pages::render(&ApprovalPage {
             frame,
             request,
             digest,
-        })?
-        .into_response());
+        })?;
+        if let Some(began) = began {
+            let source = began.returns.redirect.policy_source();
+            page.extensions_mut().insert(FormLeadsTo(source));
+        }
+        return Ok(page);
     }
     let session = session_of(&core, &stored).await?;
     let denial = (stored.state == RequestState::Denied)
@@ -119,6 +128,7 @@ pub(crate) async fn decide(
     form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
     let page = format!("/approvals/{}", url_safe(&id));
+    let began = began_here(&core, &id, &form.headers).await?;
     let decision = Decision::read(form.fields).map_err(|failure| failure.back_to(&page))?;
     let account = form.account;
     let decided = to_the_end(async move {
@@ -134,7 +144,21 @@ pub(crate) async fn decide(
     decided
         .await
         .map_err(|error: DecisionError| Failure::from(error).back_to(&page))?;
-    Ok(Redirect::to(&page))
+    Ok(match began {
+        Some(_) => Redirect::to(&format!("{page}/return")),
+        None => Redirect::to(&page),
+    })
+}
+
+/// The authorization request behind a request for access, if it came through a browser: that
+/// browser alone decides it.
+async fn began_here(
+    core: &App,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Authorization>, Failure> {
+    let browser = Cookie::Began.read(&core.settings.site, headers);
+    Ok(core.authorization_in(id, browser.as_ref()).await?)
 }
 
 /// The form, read.

@@ -1,7 +1,8 @@
-//! The two cookies, and the form token derived from them.
+//! The three cookies, and the form token derived from them.
 //!
-//! `session` is a signed-in browser; `visitor` ties the forms before sign-in to a browser.
-//! Both are random secrets. The token in each form is a hash of the cookie, so another site
+//! `session` is a signed-in browser; `visitor` ties the forms before sign-in to a browser;
+//! `authorize` ties clients' requests for codes to the browser that brought them, whoever signs
+//! in there. All are random secrets. The token in each form is a hash of the cookie, so another site
 //! can neither read nor make it, and nothing needs to be stored.
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -22,6 +23,8 @@ pub(crate) enum Cookie {
     Session,
     /// A browser on the way to sign in.
     Visitor,
+    /// A browser that brought a client's request for a code.
+    Began,
 }
 
 impl Cookie {
@@ -33,6 +36,8 @@ impl Cookie {
             (Self::Session, true) => "__Host-bailiwick_session",
             (Self::Visitor, false) => "bailiwick_visitor",
             (Self::Visitor, true) => "__Host-bailiwick_visitor",
+            (Self::Began, false) => "bailiwick_authorize",
+            (Self::Began, true) => "__Host-bailiwick_authorize",
         }
     }
 

@@ -67,6 +67,7 @@ pub(crate) struct Looking<N> {
 pub(crate) struct Sending<N> {
     pub(crate) account: Account,
     pub(crate) cookie: Secret,
+    pub(crate) headers: HeaderMap,
     pub(crate) fields: Fields,
     needs: PhantomData<N>,
 }
@@ -161,12 +162,14 @@ impl<N: Needs> FromRequest<App> for Sending<N> {
             .read(site, request.headers())
             .ok_or_else(sign_in_needed)?;
         let account = core.browser(&cookie).await?.ok_or_else(sign_in_needed)?;
+        let headers = request.headers().clone();
         let mut fields = Fields::read(request).await?;
         check_token(&FormToken::of(&cookie), &mut fields)?;
         check_role::<N>(&account)?;
         Ok(Self {
             account,
             cookie,
+            headers,
             fields,
             needs: PhantomData,
         })

@@ -116,6 +116,16 @@ faults! {
     TextTooLong = UNPROCESSABLE_ENTITY, "text_too_long", "That text is too long";
     /// No such session.
     SessionNotFound = NOT_FOUND, "session_not_found", "There is no such session";
+    /// No such OAuth client.
+    UnknownClient = BAD_REQUEST, "unknown_client", "Nobody knows this program";
+    /// The client may not be answered there.
+    WrongRedirect = BAD_REQUEST, "wrong_redirect_uri", "This program asks to be answered elsewhere";
+    /// A client's request that began in another browser.
+    OtherBrowser = FORBIDDEN, "other_browser", "This request began in another browser";
+    /// A page that only a person can open.
+    NotOpened = FORBIDDEN, "not_opened", "Please open this page by itself";
+    /// What was picked does not fit a token.
+    ApprovalTooLarge = UNPROCESSABLE_ENTITY, "approval_too_large", "That is too much for one token";
     /// No bearer token.
     MissingCredentials = UNAUTHORIZED, "missing_credentials", "Credentials needed";
     /// Another bearer token.
@@ -284,6 +294,7 @@ impl From<DecisionError> for Failure {
                 NarrowingError::NotAPath { .. } => Fault::InvalidResource,
                 NarrowingError::NotADuration(_) | NarrowingError::NoTime => Fault::InvalidDuration,
             },
+            DecisionError::TooLarge(_) => Fault::ApprovalTooLarge,
             DecisionError::TooManyWords { .. } => Fault::TextTooLong,
             DecisionError::Unavailable(_) => Fault::Unavailable,
         };
@@ -356,11 +367,12 @@ pub(crate) fn sentence(message: &str) -> String {
     text
 }
 
-/// True for paths that programs call.
+/// True for paths that programs call. The authorization endpoint is for browsers.
 fn is_for_programs(path: &str) -> bool {
-    ["/v1/", "/oauth/", "/.well-known/", "/healthz", "/readyz"]
-        .iter()
-        .any(|p| path.starts_with(p))
+    path != "/oauth/authorize"
+        && ["/v1/", "/oauth/", "/.well-known/", "/healthz", "/readyz"]
+            .iter()
+            .any(|p| path.starts_with(p))
 }
 
 /// The failure in the language of whoever calls that path.

@@ -57,6 +57,12 @@ impl Fields {
         ))
     }
 
+    /// Reads the query of an address.
+    pub(crate) fn of_query(query: &str) -> Self {
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
     /// Takes a field that may be there once.
     pub(crate) fn optional(&mut self, name: &str) -> Result<Option<String>, FieldError> {
         let mut values = self.all(name);

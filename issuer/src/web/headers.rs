@@ -20,7 +20,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Nothing runs, nothing is framed, nothing loads or goes anywhere but here.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
-    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// On an answer: where else the page's form may lead. Browsers hold a form to its policy through
+/// every redirect, and an authorization response is one.
+#[derive(Clone, Debug)]
+pub(crate) struct FormLeadsTo(pub(crate) String);
 
 /// `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with
 /// our own forms (Fetch standard, "append a request `Origin` header"), which would blind the
@@ -32,9 +37,18 @@ const TRANSPORT_SECURITY: &str = "max-age=31536000";
 /// Adds the headers; `Cache-Control` only where the handler set none.
 pub(crate) async fn secure(State(core): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let policy = match response.extensions().get::<FormLeadsTo>() {
+        Some(FormLeadsTo(source)) => {
+            HeaderValue::from_str(&format!("{CONTENT_SECURITY_POLICY} {source}"))
+        }
+        None => Ok(HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+    };
     let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        policy.unwrap_or(HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+    );
     let fixed = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, REFERRER_POLICY),
         (header::X_FRAME_OPTIONS, "DENY"),

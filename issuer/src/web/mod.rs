@@ -71,6 +71,7 @@ pub(crate) fn router(core: App) -> Router {
             "/approvals/{id}",
             get(approvals::show).post(approvals::decide),
         )
+        .route("/approvals/{id}/return", get(oauth::authorize::answer))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
@@ -90,11 +91,13 @@ pub(crate) fn router(core: App) -> Router {
             "/.well-known/oauth-authorization-server",
             get(oauth::metadata),
         )
+        .route("/oauth/authorize", get(oauth::authorize::authorize))
         .route(
             "/oauth/device_authorization",
             post(oauth::device_authorization),
         )
-        .route("/oauth/token", post(oauth::token));
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/register", post(oauth::register));
     let api = Router::new()
         .route("/v1/keys", get(api::keys))
         .route("/v1/revocations", get(api::revocations).post(api::revoke))

@@ -6,8 +6,9 @@ use bailiwick_datalog::{Access, Caveat, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::{
-    access_request::ToolScope,
+    access_request::{Held, NO_TASK, Requester, Selection, ToolScope},
     duration_text,
+    oauth::client::{ClientKind, Identity},
     people::Roles,
     store::{Account, CallDecision, StoredRequest, StoredSession},
     text::visible_line,
@@ -36,8 +37,16 @@ pub(crate) struct WaitingView {
 pub(crate) struct RequestView {
     pub(crate) id: String,
     pub(crate) application: String,
+    pub(crate) client: Option<ClientView>,
     pub(crate) agent: String,
     pub(crate) task: String,
+    pub(crate) task_stated: bool,
+    /// The approver picks from all there is, and may pick nothing.
+    pub(crate) offered: bool,
+    /// It came through this browser, so no code was typed.
+    pub(crate) in_browser: bool,
+    /// The request adds to what a live session holds.
+    pub(crate) adds: bool,
     pub(crate) audience: String,
     pub(crate) holder_bound: bool,
     pub(crate) user_code: String,
@@ -50,6 +59,33 @@ pub(crate) struct RequestView {
     pub(crate) tools: Vec<ToolView>,
 }
 
+/// The program that asks: what it says of itself, and what is known.
+#[derive(Debug)]
+pub(crate) struct ClientView {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// How the issuer came to know it.
+    pub(crate) origin: &'static str,
+    /// Whom a proof names; nothing was proved without.
+    pub(crate) proved: Option<String>,
+    /// Where the browser goes with the answer.
+    pub(crate) returns_to: Option<String>,
+}
+
+/// A resource of a tool.
+#[derive(Debug)]
+pub(crate) struct ResourceView {
+    pub(crate) path: String,
+    /// A live session of the client has this already.
+    pub(crate) held: bool,
+}
+
+impl std::fmt::Display for ResourceView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
 /// A tool with its limits.
 #[derive(Debug)]
 pub(crate) struct ToolView {
@@ -57,7 +93,7 @@ pub(crate) struct ToolView {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) risk: RiskView,
-    pub(crate) resources: Vec<String>,
+    pub(crate) resources: Vec<ResourceView>,
     pub(crate) limits: Vec<LimitView>,
 }
 
@@ -183,14 +219,22 @@ impl RequestView {
             ToolView {
                 title: tool.title.clone(),
                 description,
-                ..ToolView::of(&tool.scope)
+                ..ToolView::of_request(&tool.scope, request.held.as_ref())
             }
         });
         Self {
             id: stored.id.clone(),
             application: application.to_owned(),
+            client: request.requester.as_ref().map(ClientView::of),
             agent: request.agent.to_string(),
             task: request.task.clone(),
+            task_stated: request.task != NO_TASK,
+            offered: request.selection == Selection::Offered,
+            in_browser: request
+                .requester
+                .as_ref()
+                .is_some_and(|requester| requester.returns_to.is_some()),
+            adds: request.held.is_some(),
             audience: request.audience.to_string(),
             holder_bound: request.holder.is_some(),
             user_code: stored.user_code.grouped(),
@@ -205,15 +249,46 @@ impl RequestView {
     }
 }
 
+impl ClientView {
+    fn of(requester: &Requester) -> Self {
+        let origin = match requester.kind {
+            ClientKind::Registered => "registered by an operator",
+            ClientKind::Dynamic => "it registered itself; nobody has checked its name",
+            ClientKind::Document => "it describes itself at the address that is its id",
+        };
+        let proved = match &requester.identity {
+            Identity::Claimed => None,
+            Identity::Proved { method, subject } => {
+                Some(format!("{} ({})", visible_line(subject), method.as_str()))
+            }
+        };
+        Self {
+            id: visible_line(&requester.client_id),
+            name: requester.name.clone(),
+            origin,
+            proved,
+            returns_to: requester.returns_to.clone(),
+        }
+    }
+}
+
 impl ToolView {
     pub(crate) fn of(scope: &ToolScope) -> Self {
+        Self::of_request(scope, None)
+    }
+
+    fn of_request(scope: &ToolScope, held: Option<&Held>) -> Self {
         let limits = scope.limits();
+        let resources = scope.resources.iter().map(|path| ResourceView {
+            path: path.to_string(),
+            held: held.is_some_and(|held| held.covers(scope, path)),
+        });
         Self {
             name: scope.name.to_string(),
             title: scope.name.to_string(),
             description: String::new(),
             risk: RiskView::of(scope.access),
-            resources: scope.resources.iter().map(ToString::to_string).collect(),
+            resources: resources.collect(),
             limits: limits.iter().map(LimitView::of).collect(),
         }
     }

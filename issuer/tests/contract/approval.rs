@@ -74,7 +74,7 @@ async fn approver_narrows_tools_resources_and_time() {
     assert_eq!(browser.submit(&form).await.status, 303);
     let granted = world.poll(&asked).await.json();
     assert_eq!(granted["expires_in"], 300);
-    assert_eq!(granted["scope"], "files.read_file:read");
+    assert_eq!(granted["scope"], "tool:files.read_file");
     assert_eq!(granted["authorization_details"][0]["duration"], 300);
     assert_eq!(
         granted["authorization_details"][0]["tools"],

@@ -85,7 +85,7 @@ async fn approved_agent_collects_a_token_that_does_what_was_approved_and_nothing
     assert_eq!(granted["expires_at"], "2026-01-31T12:15:00Z");
     assert_eq!(
         granted["scope"],
-        "files.read_file:read files.write_file:write"
+        "tool:files.read_file tool:files.write_file"
     );
     assert_eq!(granted["session"], session);
     assert_eq!(granted["authorization_details"], details());

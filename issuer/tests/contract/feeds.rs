@@ -194,32 +194,6 @@ async fn entry_that_a_clock_running_ahead_took_off_the_list_comes_back() {
 }
 
 #[tokio::test]
-async fn metadata_names_what_this_server_does() {
-    let world = World::new().await;
-    let metadata = world
-        .get("/.well-known/oauth-authorization-server")
-        .await
-        .json();
-    assert_eq!(metadata["issuer"], "http://127.0.0.1:8400");
-    assert_eq!(
-        metadata["token_endpoint"],
-        "http://127.0.0.1:8400/oauth/token"
-    );
-    assert_eq!(
-        metadata["device_authorization_endpoint"],
-        "http://127.0.0.1:8400/oauth/device_authorization"
-    );
-    assert_eq!(
-        metadata["authorization_details_types_supported"],
-        json!(["mcp_tools"])
-    );
-    assert_eq!(
-        metadata["grant_types_supported"],
-        json!(["urn:ietf:params:oauth:grant-type:device_code"])
-    );
-}
-
-#[tokio::test]
 async fn every_decision_is_on_the_audit_chain() {
     let (world, mut browser) = World::with_approver().await;
     let asked = world.asked().await;

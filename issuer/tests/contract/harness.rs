@@ -54,6 +54,7 @@ pub(crate) fn tool(name: &str, access: &str) -> Value {
         "description": format!("What {name} does"),
         "access": access,
         "resource_hint": "files/…",
+        "resource_roots": ["files"],
         "definition_digest": "sha256/00",
     })
 }
@@ -435,7 +436,7 @@ pub(crate) struct ApprovalForm {
 }
 
 impl ApprovalForm {
-    fn read(path: String, page: Reply) -> Self {
+    pub(crate) fn read(path: String, page: Reply) -> Self {
         let (_, form) = page.body.split_once("id=\"decision\"").unwrap();
         let fields = form
             .split("<input ")

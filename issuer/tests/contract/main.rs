@@ -15,13 +15,18 @@
 
 mod accounts;
 mod approval;
+mod authorization_code;
 mod bad_input;
+mod clients;
 mod concurrency;
 mod device_flow;
 mod failing_store;
 mod feeds;
 mod harness;
 mod hostile_text;
+mod metadata;
+mod oauth_client;
 mod roles;
 mod sessions;
 mod sign_in;
+mod step_up;

@@ -1,0 +1,72 @@
+//! A step-up: what a live session holds already, and its union with what is asked for now.
+//!
+//! What was held is part of the new request and so of its digest: the page shows the difference,
+//! and all of it is approved anew.
+
+use serde_json::{Value, json};
+
+use super::{RequestedTool, ToolScope};
+use crate::catalogue::CatalogueSnapshot;
+
+/// The live session that a request builds on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) session: String,
+    pub(crate) tools: Vec<ToolScope>,
+}
+
+impl Held {
+    /// Whether the session holds this already, under the same limits.
+    pub(crate) fn covers(
+        &self,
+        scope: &ToolScope,
+        resource: &bailiwick_datalog::ResourcePath,
+    ) -> bool {
+        self.tools
+            .iter()
+            .filter(|held| same_terms(held, scope))
+            .any(|held| held.resources.iter().any(|top| resource.is_under(top)))
+    }
+
+    /// Adds to `tools` what the session holds and the catalogue still lists as it was. Where the
+    /// new request sets other limits on a tool, those hold for all of it: the union never allows
+    /// what neither of the two did.
+    pub(super) fn join(&self, tools: &mut Vec<RequestedTool>, catalogue: &CatalogueSnapshot) {
+        for held in &self.tools {
+            match tools.iter_mut().find(|tool| tool.scope.name == held.name) {
+                Some(tool) if tool.scope.access == held.access => {
+                    let wider: Vec<_> = held
+                        .resources
+                        .iter()
+                        .filter(|path| !tool.scope.resources.iter().any(|top| path.is_under(top)))
+                        .cloned()
+                        .collect();
+                    tool.scope.resources.extend(wider);
+                }
+                Some(_) => {}
+                None => {
+                    let known = catalogue.tool(&held.name);
+                    if let Some(known) = known.filter(|known| known.access == held.access) {
+                        tools.push(RequestedTool::new(held.clone(), known));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn to_stored(&self) -> Value {
+        let tools: Vec<Value> = self
+            .tools
+            .iter()
+            .map(|tool| Value::Object(tool.to_json()))
+            .collect();
+        json!({"session": self.session, "tools": tools})
+    }
+}
+
+fn same_terms(a: &ToolScope, b: &ToolScope) -> bool {
+    a.name == b.name
+        && a.access == b.access
+        && a.args == b.args
+        && a.closed_arguments == b.closed_arguments
+}

@@ -1,0 +1,231 @@
+//! Dynamic client registration (RFC 7591): a program that nobody knows becomes a client.
+//!
+//! It gains nothing but an id under which it may ask; a person still decides each request, on a
+//! page that says nobody has checked the name. What it registers is bounded, and so is how often.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{
+    client::{AuthMethod, ClientKind, Credentials},
+    redirect::{RedirectError, RedirectUri},
+};
+use crate::{
+    core::{Core, Unavailable},
+    ids::fresh_id,
+    secret::Secret,
+    store::{NewClient, StoreError, clients},
+    text::visible_line,
+};
+
+/// Most redirect URIs of one client.
+const MAX_REDIRECTS: usize = 10;
+/// Longest name, in characters.
+const MAX_NAME_CHARS: usize = 100;
+/// Most clients that may register themselves within [`RATE_WINDOW`].
+const MAX_REGISTRATIONS: i64 = 100;
+/// See [`MAX_REGISTRATIONS`].
+const RATE_WINDOW: Duration = Duration::from_secs(60 * 60);
+/// Most clients that registered themselves.
+const MAX_DYNAMIC_CLIENTS: i64 = 10_000;
+/// The name of a client that gives none.
+const UNNAMED_CLIENT: &str = "unnamed program";
+
+/// Client metadata as sent (RFC 7591 section 2). What is not here is ignored, as its section 3.1
+/// wants.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) redirect_uris: Option<Vec<String>>,
+    pub(crate) client_name: Option<String>,
+    pub(crate) token_endpoint_auth_method: Option<String>,
+    pub(crate) grant_types: Option<Vec<String>>,
+    pub(crate) response_types: Option<Vec<String>>,
+}
+
+/// Why a client is not registered.
+#[derive(Debug, Error)]
+pub(crate) enum RegistrationError {
+    /// A redirect URI is missing or cannot be one.
+    #[error("redirect_uris: {0}")]
+    Redirect(String),
+    /// Another part of the metadata cannot be used.
+    #[error("{name}: {why}")]
+    Metadata {
+        /// Which.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// No application takes clients that register themselves.
+    #[error("clients cannot register themselves here; ask an operator")]
+    Closed,
+    /// Too many clients registered lately, or altogether.
+    #[error("too many clients have registered; try again later")]
+    TooMany,
+    /// The client could not be recorded.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<StoreError> for RegistrationError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// A client as registered, with its secret if it has one: shown once.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) client_id: String,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) issued_at: u64,
+    pub(crate) profile: Profile,
+}
+
+/// Client metadata, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) name: String,
+    pub(crate) redirects: Vec<RedirectUri>,
+    pub(crate) method: AuthMethod,
+}
+
+impl Profile {
+    /// Checks metadata.
+    ///
+    /// # Errors
+    /// [`RegistrationError::Redirect`], [`RegistrationError::Metadata`].
+    pub(crate) fn read(metadata: &Metadata) -> Result<Self, RegistrationError> {
+        check_flows(metadata)?;
+        let name = metadata.client_name.as_deref().map(visible_line);
+        let name = name.filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| UNNAMED_CLIENT.to_owned());
+        if name.chars().count() > MAX_NAME_CHARS {
+            let why = format!("it has more than {MAX_NAME_CHARS} characters");
+            return Err(wrong("client_name", &why));
+        }
+        Ok(Self {
+            name,
+            redirects: read_redirects(metadata.redirect_uris.as_deref().unwrap_or_default())?,
+            method: read_method(metadata.token_endpoint_auth_method.as_deref())?,
+        })
+    }
+}
+
+impl Core {
+    /// Registers a client with the application that takes those nobody knows.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]; nothing is stored then.
+    pub(crate) async fn register(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<Registered, RegistrationError> {
+        let profile = Profile::read(metadata)?;
+        let application = self.store.open_application().await?;
+        let application = application.ok_or(RegistrationError::Closed)?;
+        let secret = match profile.method {
+            AuthMethod::SecretBasic | AuthMethod::SecretPost => {
+                Some(Secret::generate(&self.entropy))
+            }
+            _ => None,
+        };
+        let credentials = match &secret {
+            Some(secret) => Credentials::Secret(secret.digest()),
+            None => Credentials::None,
+        };
+        let now = self.clock.now().utc;
+        let client_id = fresh_id("cli", &self.entropy);
+        let mut change = self.store.change().await?;
+        clients::forget_unused(&mut change, now).await?;
+        let (lately, all) = clients::count_dynamic(&mut change, RATE_WINDOW, now).await?;
+        if lately >= MAX_REGISTRATIONS || all >= MAX_DYNAMIC_CLIENTS {
+            return Err(RegistrationError::TooMany);
+        }
+        let new = NewClient {
+            id: &client_id,
+            application: &application.id,
+            kind: ClientKind::Dynamic,
+            name: &profile.name,
+            redirects: &profile.redirects,
+            method: profile.method,
+            credentials: &credentials,
+            created_at: now,
+        };
+        clients::insert_client(&mut change, &new).await?;
+        let redirects: Vec<&str> = profile.redirects.iter().map(RedirectUri::as_str).collect();
+        let fields = serde_json::json!({
+            "client": client_id,
+            "application": application.id.as_str(),
+            "name": profile.name,
+            "redirect_uris": redirects,
+            "method": profile.method.as_str(),
+        });
+        self.seal(change, now, "client_registered", fields).await?;
+        tracing::info!(client = client_id, "client registered itself");
+        Ok(Registered {
+            client_id,
+            secret,
+            issued_at: now.unix(),
+            profile,
+        })
+    }
+}
+
+/// What a client plans to do has to be something that this server does. A client may plan more,
+/// such as to refresh: it learns from the answer what it may.
+fn check_flows(metadata: &Metadata) -> Result<(), RegistrationError> {
+    let without = |wanted: &Option<Vec<String>>, known: &str| {
+        let wanted = wanted.as_ref();
+        wanted.is_some_and(|wanted| wanted.iter().all(|word| word != known))
+    };
+    if without(&metadata.grant_types, "authorization_code") {
+        return Err(wrong(
+            "grant_types",
+            "`authorization_code` is not among them",
+        ));
+    }
+    if without(&metadata.response_types, "code") {
+        return Err(wrong("response_types", "`code` is not among them"));
+    }
+    Ok(())
+}
+
+fn read_redirects(texts: &[String]) -> Result<Vec<RedirectUri>, RegistrationError> {
+    if texts.is_empty() {
+        return Err(RegistrationError::Redirect("there is none".to_owned()));
+    }
+    if texts.len() > MAX_REDIRECTS {
+        let why = format!("there are more than {MAX_REDIRECTS}");
+        return Err(RegistrationError::Redirect(why));
+    }
+    let read = |text: &String| {
+        RedirectUri::parse(text).map_err(|why: RedirectError| {
+            RegistrationError::Redirect(format!("`{}`: {why}", visible_line(text)))
+        })
+    };
+    texts.iter().map(read).collect()
+}
+
+/// RFC 7591 section 2: who says nothing gets a secret and sends it as `Basic`.
+fn read_method(text: Option<&str>) -> Result<AuthMethod, RegistrationError> {
+    let allowed = [
+        AuthMethod::None,
+        AuthMethod::SecretBasic,
+        AuthMethod::SecretPost,
+    ];
+    match text.map_or(Some(AuthMethod::SecretBasic), AuthMethod::parse) {
+        Some(method) if allowed.contains(&method) => Ok(method),
+        _ => Err(wrong(
+            "token_endpoint_auth_method",
+            "it is not one that a client can register by itself",
+        )),
+    }
+}
+
+fn wrong(name: &'static str, why: &str) -> RegistrationError {
+    let why = why.to_owned();
+    RegistrationError::Metadata { name, why }
+}

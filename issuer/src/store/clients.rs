@@ -1,0 +1,178 @@
+//! OAuth clients.
+
+use std::time::Duration;
+
+use bailiwick_datalog::{ApplicationId, Timestamp};
+use sqlx::FromRow;
+
+use super::{Change, Store, StoreError, damaged, requests::ApplicationRow, seconds_to_db, to_db};
+use crate::{
+    access_request::Application,
+    oauth::{
+        client::{AuthMethod, Client, ClientKind, Credentials},
+        redirect::RedirectUri,
+    },
+    secret::SecretDigest,
+};
+
+/// A client that registered itself and never asked is forgotten after this long.
+const KEEP_UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
+/// One that asked, after this long without asking again.
+const KEEP_USED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// A client about to be stored.
+#[derive(Debug)]
+pub(crate) struct NewClient<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) application: &'a ApplicationId,
+    pub(crate) kind: ClientKind,
+    pub(crate) name: &'a str,
+    pub(crate) redirects: &'a [RedirectUri],
+    pub(crate) method: AuthMethod,
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) created_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct Row {
+    client_id: String,
+    kind: String,
+    client_name: String,
+    redirect_uris: String,
+    auth_method: String,
+    secret_hash: Option<Vec<u8>>,
+    jwks: Option<String>,
+    spiffe_id: Option<String>,
+    #[sqlx(flatten)]
+    application: ApplicationRow,
+}
+
+impl TryFrom<Row> for Client {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let about = |what: &str| damaged(format!("{what} of client {}", row.client_id));
+        let kind = ClientKind::parse(&row.kind).ok_or_else(|| about("kind"))?;
+        let method = AuthMethod::parse(&row.auth_method).ok_or_else(|| about("method"))?;
+        let texts: Vec<String> =
+            serde_json::from_str(&row.redirect_uris).map_err(|_| about("redirect URIs"))?;
+        let redirects: Result<Vec<RedirectUri>, _> =
+            texts.iter().map(|text| RedirectUri::parse(text)).collect();
+        let redirects = redirects.map_err(|_| about("redirect URIs"))?;
+        let credentials = match (method, row.secret_hash, row.jwks, row.spiffe_id) {
+            (AuthMethod::None, None, None, None) => Credentials::None,
+            (AuthMethod::SecretBasic | AuthMethod::SecretPost, Some(hash), None, None) => {
+                let digest = SecretDigest::stored(&hash).ok_or_else(|| about("secret"))?;
+                Credentials::Secret(digest)
+            }
+            _ => return Err(about("credentials")),
+        };
+        Ok(Self {
+            application: row.application.try_into()?,
+            id: row.client_id,
+            kind,
+            name: row.client_name,
+            redirects,
+            credentials,
+        })
+    }
+}
+
+impl Store {
+    /// The client with that id.
+    pub(crate) async fn client(&self, id: &str) -> Result<Option<Client>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT c.client_id, c.kind, c.name AS client_name, c.redirect_uris, c.auth_method,
+                 c.secret_hash, c.jwks, c.spiffe_id,
+                 a.id, a.name, a.default_duration_s, a.max_duration_s, a.max_depth
+             FROM clients c JOIN applications a ON a.id = c.application_id
+             WHERE c.client_id = ?",
+        )
+        .bind(id)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(Client::try_from).transpose()
+    }
+
+    /// The application that takes clients nobody registered.
+    pub(crate) async fn open_application(&self) -> Result<Option<Application>, StoreError> {
+        let row: Option<ApplicationRow> = sqlx::query_as(
+            "SELECT id, name, default_duration_s, max_duration_s, max_depth
+             FROM applications WHERE dynamic_registration = 1 ORDER BY id LIMIT 1",
+        )
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(Application::try_from).transpose()
+    }
+}
+
+/// Stores a client.
+pub(crate) async fn insert_client(
+    change: &mut Change,
+    new: &NewClient<'_>,
+) -> Result<(), StoreError> {
+    let redirects: Vec<&str> = new.redirects.iter().map(RedirectUri::as_str).collect();
+    let secret = match new.credentials {
+        Credentials::None => None,
+        Credentials::Secret(digest) => Some(digest.as_slice()),
+    };
+    sqlx::query(
+        "INSERT INTO clients (client_id, application_id, kind, name, redirect_uris, auth_method,
+             secret_hash, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.id)
+    .bind(new.application.as_str())
+    .bind(new.kind.as_str())
+    .bind(new.name)
+    .bind(serde_json::json!(redirects).to_string())
+    .bind(new.method.as_str())
+    .bind(secret)
+    .bind(to_db(new.created_at))
+    .execute(&mut **change)
+    .await?;
+    Ok(())
+}
+
+/// Forgets clients that registered themselves and did not ask for a long time.
+pub(crate) async fn forget_unused(change: &mut Change, now: Timestamp) -> Result<(), StoreError> {
+    let before = |age| to_db(now).saturating_sub(seconds_to_db(age));
+    sqlx::query(
+        "DELETE FROM clients WHERE kind = 'dynamic'
+             AND ((last_asked_at IS NULL AND created_at < ?) OR last_asked_at < ?)",
+    )
+    .bind(before(KEEP_UNUSED))
+    .bind(before(KEEP_USED))
+    .execute(&mut **change)
+    .await?;
+    Ok(())
+}
+
+/// How many clients registered themselves within `window` before `now`, and how many there are.
+pub(crate) async fn count_dynamic(
+    change: &mut Change,
+    window: Duration,
+    now: Timestamp,
+) -> Result<(i64, i64), StoreError> {
+    Ok(sqlx::query_as(
+        "SELECT count(CASE WHEN created_at > ? THEN 1 END), count(*)
+         FROM clients WHERE kind = 'dynamic'",
+    )
+    .bind(to_db(now).saturating_sub(seconds_to_db(window)))
+    .fetch_one(&mut **change)
+    .await?)
+}
+
+/// Notes that a client asked for access: one that never does is forgotten in time.
+pub(crate) async fn note_request(
+    change: &mut Change,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE clients SET last_asked_at = ? WHERE client_id = ?")
+        .bind(to_db(now))
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
+    Ok(())
+}

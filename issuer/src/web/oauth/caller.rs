@@ -1,0 +1,95 @@
+//! What a request says about its sender: a client id alone, or with a proof.
+
+use axum::http::{HeaderMap, header};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use url::form_urlencoded;
+
+use super::{super::fields::Fields, error::OAuthError};
+use crate::{
+    oauth::{authenticate::Presented, client::AuthMethod},
+    secret::Secret,
+};
+
+/// Reads it from header and form. Two ways at once are refused (RFC 6749 section 2.3).
+///
+/// # Errors
+/// [`OAuthError`] `invalid_request`.
+pub(super) fn presented(headers: &HeaderMap, fields: &mut Fields) -> Result<Presented, OAuthError> {
+    let in_form = fields.optional("client_id")?;
+    let secret = fields.optional("client_secret")?;
+    match (basic(headers)?, in_form, secret) {
+        (None, None, _) => Err(wrong("`client_id` is missing")),
+        (None, Some(client_id), None) => Ok(Presented::Name { client_id }),
+        (None, Some(client_id), Some(secret)) => Ok(Presented::Secret {
+            client_id,
+            method: AuthMethod::SecretPost,
+            secret: Secret::received(&secret),
+        }),
+        (Some(_), _, Some(_)) => Err(wrong("the client authenticates in two ways")),
+        (Some((client_id, _)), Some(named), None) if named != client_id => {
+            Err(wrong("`client_id` is not the client that authenticates"))
+        }
+        (Some((client_id, secret)), _, None) => Ok(Presented::Secret {
+            client_id,
+            method: AuthMethod::SecretBasic,
+            secret,
+        }),
+    }
+}
+
+/// The one `Authorization: Basic` header, if there is one: both parts are form-encoded (RFC 6749
+/// section 2.3.1).
+fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, OAuthError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let pair = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Basic"))
+        .and_then(|(_, encoded)| STANDARD.decode(encoded.trim()).ok())
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    match (
+        pair.as_deref().and_then(|pair| pair.split_once(':')),
+        values.next(),
+    ) {
+        (Some((client_id, secret)), None) => {
+            let secret = decoded(secret);
+            Ok(Some((decoded(client_id), Secret::received(&secret))))
+        }
+        _ => Err(wrong(
+            "send one `Authorization` header with `Basic`, a client id and its secret, or none",
+        )),
+    }
+}
+
+fn decoded(text: &str) -> String {
+    // A lone text parses as one name without a value.
+    form_urlencoded::parse(text.replace('&', "%26").replace('=', "%3D").as_bytes())
+        .map(|(name, _)| name.into_owned())
+        .collect()
+}
+
+fn wrong(why: &str) -> OAuthError {
+    OAuthError::bad_request("invalid_request", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_parts_are_decoded() {
+        for (encoded, plain) in [
+            ("abc", "abc"),
+            ("a%3Ab%26c", "a:b&c"),
+            ("a=b&c", "a=b&c"),
+            ("https%3A%2F%2Fx.example%2Fc", "https://x.example/c"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(encoded), plain);
+        }
+    }
+}

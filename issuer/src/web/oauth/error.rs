@@ -1,0 +1,149 @@
+//! Refusals in the form of RFC 6749 section 5.2: one code of the standards for each reason.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::super::{
+    failure::{Failure, Fault},
+    fields::FieldError,
+};
+use crate::{
+    access_request::RequestError,
+    asking::AskError,
+    collecting::PollError,
+    core::Unavailable,
+    oauth::{authenticate::AuthenticationError, client::ClientError},
+};
+
+/// How long to wait where too many requests wait.
+const RETRY_AFTER: &str = "60";
+
+/// An error of an OAuth endpoint.
+#[derive(Debug)]
+pub(crate) struct OAuthError {
+    pub(super) status: StatusCode,
+    pub(super) error: &'static str,
+    pub(super) description: String,
+}
+
+impl OAuthError {
+    pub(super) fn bad_request(error: &'static str, description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, description)
+    }
+
+    pub(super) fn new(
+        status: StatusCode,
+        error: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            error,
+            description: description.into(),
+        }
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let body = json!({"error": self.error, "error_description": self.description});
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            StatusCode::UNAUTHORIZED => {
+                let challenge = HeaderValue::from_static("Basic realm=\"bailiwick\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<FieldError> for OAuthError {
+    fn from(error: FieldError) -> Self {
+        Self::bad_request("invalid_request", error.to_string())
+    }
+}
+
+impl From<Failure> for OAuthError {
+    fn from(failure: Failure) -> Self {
+        let error = match failure.fault {
+            Fault::Unavailable => "temporarily_unavailable",
+            _ => "invalid_request",
+        };
+        Self::new(failure.fault.status(), error, failure.detail)
+    }
+}
+
+impl From<Unavailable> for OAuthError {
+    fn from(cause: Unavailable) -> Self {
+        Failure::from(cause).into()
+    }
+}
+
+impl From<AuthenticationError> for OAuthError {
+    fn from(error: AuthenticationError) -> Self {
+        let description = error.to_string();
+        match error {
+            AuthenticationError::Client(ClientError::Unavailable(cause)) => cause.into(),
+            AuthenticationError::Client(ClientError::Unknown) | AuthenticationError::Refused(_) => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+            }
+        }
+    }
+}
+
+impl From<AskError> for OAuthError {
+    fn from(error: AskError) -> Self {
+        let description = error.to_string();
+        match error {
+            AskError::InvalidTarget { .. }
+            | AskError::Details(RequestError::WrongLocation { .. }) => {
+                Self::bad_request("invalid_target", description)
+            }
+            AskError::Parameter { .. } | AskError::NothingAsked => {
+                Self::bad_request("invalid_request", description)
+            }
+            AskError::Details(_) | AskError::TooLarge(_) => {
+                Self::bad_request("invalid_authorization_details", description)
+            }
+            AskError::Scope(_) => Self::bad_request("invalid_scope", description),
+            AskError::TooManyWaiting => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                description,
+            ),
+            AskError::Catalogue(cause) => {
+                tracing::warn!(%cause, "no catalogue");
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, "temporarily_unavailable", description)
+            }
+            AskError::Unavailable(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<PollError> for OAuthError {
+    fn from(error: PollError) -> Self {
+        let description = error.to_string();
+        match error {
+            PollError::InvalidGrant(_) | PollError::Used => {
+                Self::bad_request("invalid_grant", description)
+            }
+            PollError::InvalidTarget { .. } => Self::bad_request("invalid_target", description),
+            PollError::Pending => Self::bad_request("authorization_pending", description),
+            PollError::SlowDown { .. } => Self::bad_request("slow_down", description),
+            PollError::Denied { .. } => Self::bad_request("access_denied", description),
+            PollError::Expired(_) => Self::bad_request("expired_token", description),
+            PollError::Unavailable(cause) => cause.into(),
+        }
+    }
+}
