@@ -129,3 +129,19 @@ fn a_verified_token_names_the_key_that_verified_it() {
         assert_eq!(permit.key(), verified.key());
     }
 }
+
+#[test]
+fn a_root_key_id_is_looked_up_in_the_keys_in_force() {
+    let revoked = MintKey {
+        state: KeyState::Revoked,
+        ..key_of(2, 61)
+    };
+    let keys = KeySet::new([key_of(1, 60), revoked]).unwrap();
+    let verifier = verifier_with(keys, Arc::new(MemoryRevocations::fixed([])));
+    let found = |id| verifier.key_with_id(id).map(|key| *key.public_key());
+    let public = |seed| Some(PublicKeyHex::from(&signing_key(seed)));
+    assert_eq!([found(1), found(2), found(3)], [public(60), None, None]);
+    verifier.replace_keys(Arc::new(KeySet::new([key_of(3, 62)]).unwrap()));
+    assert_eq!([found(1), found(3)], [None, public(62)]);
+    assert_eq!(verifier.key_with_id(3).map(|key| key.id()), Some(3));
+}
