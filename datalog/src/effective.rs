@@ -1,20 +1,37 @@
 //! Effective authority: what a token can still do, the intersection of all its blocks.
 
+mod paths;
+
+use std::collections::HashSet;
+
 use serde::Serialize;
+
+use paths::{Left, Paths};
 
 use crate::{
     authority::Grant, caveat::Caveat, chain::Chain, name::Access, resource::ResourcePath,
     timestamp::Timestamp, words::visible,
 };
 
+/// Most paths that are listed for one grant of the authority block. A grant and the paths that
+/// blocks narrow it to are both written by whoever holds the token, and every grant may be narrowed
+/// to every path: without a bound, 16 KiB would unfold to tens of thousands.
+pub const MAX_PATHS_OF_A_GRANT: usize = 32;
+
 /// What remains of the authority after every block, as far as it can be said without a call.
 /// A statement for people: the decision is always made on the whole chain.
+///
+/// Making it costs little more than reading the chain, whatever the blocks list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effective {
     /// The earliest end that any block sets: the first moment that is refused.
     pub expires_at: Timestamp,
-    /// The grants that remain, narrowed.
+    /// The grants that remain, narrowed: each as one entry for every path that is left of it, at
+    /// most [`MAX_PATHS_OF_A_GRANT`].
     pub grants: Vec<EffectiveGrant>,
+    /// How many paths that are left of grants are not listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub paths_left_out: usize,
     /// Blocks that may still be appended.
     pub delegations_left: u32,
     /// The key that must prove possession, if any.
@@ -57,8 +74,8 @@ impl Effective {
                 _ => None,
             })
             .fold(authority.expires_at, Ord::min);
-        let grants = grants(&authority.grants, &caveats);
-        let remains = |tool: &str| grants.iter().any(|grant| grant.tool == tool);
+        let (grants, paths_left_out) = grants(&authority.grants, &caveats);
+        let remaining: HashSet<&str> = grants.iter().map(|grant| grant.tool.as_str()).collect();
         Self {
             expires_at,
             delegations_left: delegations_left(chain, &caveats),
@@ -66,7 +83,7 @@ impl Effective {
             conditions: authority
                 .limits
                 .iter()
-                .filter(|limit| remains(limit.tool.as_str()))
+                .filter(|limit| remaining.contains(limit.tool.as_str()))
                 .map(|limit| format!("a call of `{}` {}", limit.tool, limit.caveat.in_words()))
                 .chain(caveats.iter().filter_map(|caveat| match caveat {
                     Caveat::Argument(_) | Caveat::ClosedWorld(_) | Caveat::Audience(_) => {
@@ -76,6 +93,7 @@ impl Effective {
                 }))
                 .collect(),
             grants,
+            paths_left_out,
         }
     }
 
@@ -93,6 +111,9 @@ impl Effective {
                 visible(&grant.path.to_string())
             )
         }));
+        if self.paths_left_out > 0 {
+            lines.push(format!("and on {} paths more", self.paths_left_out));
+        }
         lines.extend(self.conditions.iter().cloned());
         lines.extend(
             self.holder
@@ -108,58 +129,65 @@ impl Effective {
     }
 }
 
-fn grants(granted: &[Grant], caveats: &[&Caveat]) -> Vec<EffectiveGrant> {
-    granted
-        .iter()
-        .filter(|grant| {
-            caveats.iter().all(|caveat| match caveat {
-                Caveat::Tools(names) => names.iter().any(|name| name == grant.tool.as_str()),
-                Caveat::Access(words) => words.iter().any(|word| word == grant.access.as_str()),
-                _ => true,
-            })
-        })
-        .flat_map(|grant| {
-            let paths =
-                caveats
-                    .iter()
-                    .fold(vec![grant.path.clone()], |paths, caveat| match caveat {
-                        Caveat::ResourceUnder(allowed) => intersect(&paths, allowed),
-                        _ => paths,
-                    });
-            paths.into_iter().map(|path| EffectiveGrant {
-                tool: grant.tool.as_str().to_owned(),
-                access: grant.access,
-                path,
-            })
-        })
-        .collect()
+/// The grants that the caveats leave, and how many paths of them are not listed.
+fn grants(granted: &[Grant], caveats: &[&Caveat]) -> (Vec<EffectiveGrant>, usize) {
+    let tools: Vec<HashSet<&str>> = caveats.iter().filter_map(|c| one_of(c, tools)).collect();
+    let access: Vec<HashSet<&str>> = caveats.iter().filter_map(|c| one_of(c, access)).collect();
+    let paths = Paths::left_by(caveats.iter().copied());
+    let (mut left, mut left_out) = (Vec::new(), 0_usize);
+    for grant in granted {
+        let remains = tools
+            .iter()
+            .all(|names| names.contains(grant.tool.as_str()))
+            && access
+                .iter()
+                .all(|words| words.contains(grant.access.as_str()));
+        if !remains {
+            continue;
+        }
+        let narrowed = |path: ResourcePath| EffectiveGrant {
+            tool: grant.tool.as_str().to_owned(),
+            access: grant.access,
+            path,
+        };
+        match paths.of(grant.path.segments()) {
+            Left::Whole => left.push(narrowed(grant.path.clone())),
+            Left::Under(deeper) => {
+                let listed = deeper.iter().take(MAX_PATHS_OF_A_GRANT);
+                let listed = listed.filter_map(|path| ResourcePath::from_segments(*path).ok());
+                left.extend(listed.map(narrowed));
+                let more = deeper.len().saturating_sub(MAX_PATHS_OF_A_GRANT);
+                left_out = left_out.saturating_add(more);
+            }
+        }
+    }
+    (left, left_out)
 }
 
-/// The deeper of each pair of paths of which one holds the other, without those that another of
-/// the result holds already.
-fn intersect(paths: &[ResourcePath], allowed: &[Vec<String>]) -> Vec<ResourcePath> {
-    let mut narrowed: Vec<ResourcePath> = paths
-        .iter()
-        .flat_map(|path| {
-            allowed.iter().filter_map(|other| {
-                if path.segments().starts_with(other) {
-                    return Some(path.clone());
-                }
-                other
-                    .starts_with(path.segments())
-                    .then(|| ResourcePath::from_segments(other.iter().cloned()).ok())
-                    .flatten()
-            })
-        })
-        .collect();
-    narrowed.sort();
-    // A path sorts before everything below it, so what holds it is kept already.
-    narrowed.into_iter().fold(Vec::new(), |mut kept, path| {
-        if !kept.iter().any(|ancestor| path.is_under(ancestor)) {
-            kept.push(path);
-        }
-        kept
-    })
+fn one_of(caveat: &Caveat, list: fn(&Caveat) -> Option<&[String]>) -> Option<HashSet<&str>> {
+    list(caveat).map(|words| words.iter().map(String::as_str).collect())
+}
+
+fn tools(caveat: &Caveat) -> Option<&[String]> {
+    match caveat {
+        Caveat::Tools(names) => Some(names),
+        _ => None,
+    }
+}
+
+fn access(caveat: &Caveat) -> Option<&[String]> {
+    match caveat {
+        Caveat::Access(words) => Some(words),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn delegations_left(chain: &Chain, caveats: &[&Caveat]) -> u32 {

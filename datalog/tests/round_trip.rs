@@ -184,3 +184,26 @@ fn effective_authority_is_what_every_block_leaves() {
         ["a call of `files.read_file` must have no argument other than `path`"]
     );
 }
+
+#[test]
+fn of_what_blocks_leave_of_a_grant_at_most_thirty_two_paths_are_listed() {
+    let numbered = |number: usize| ["files", "reports", &number.to_string()].map(str::to_owned);
+    for (count, listed, left_out) in [(32, 32, 0), (33, 32, 1)] {
+        let list = (0..count).map(|number| numbered(number).to_vec()).collect();
+        let block = LaterBlock {
+            caveats: vec![Caveat::ResourceUnder(list)],
+            ..LaterBlock::default()
+        };
+        let token = append(&mint(&authority()), &block);
+        let chain = Chain::decode_unverified(&token.to_vec().unwrap()).unwrap();
+        let effective = bailiwick_datalog::Effective::of(&chain);
+        assert_eq!(effective.grants.len(), listed);
+        assert_eq!(effective.paths_left_out, left_out);
+        let said = effective
+            .lines()
+            .contains(&format!("and on {left_out} paths more"));
+        assert_eq!(said, left_out > 0);
+        let json = serde_json::to_value(&effective).unwrap();
+        assert_eq!(json.get("paths_left_out").is_some(), left_out > 0);
+    }
+}

@@ -3,7 +3,10 @@
 //! It decides nothing. Every request that gets here carries the gate's [`Admitted`]; one that
 //! does not is refused. A decision is on the record before its effect happens.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bailiwick_datalog::{Access, Effective};
 use bailiwick_verifier::{Clock, VerifiedToken};
@@ -70,11 +73,12 @@ impl ServerHandler for Handler {
         }
         let admitted = admitted(&context)?;
         let effective = Effective::of(admitted.caller.chain());
+        let granted = granted(&effective);
         let tools = self
             .0
             .catalogue
             .iter()
-            .map(|tool| listed(tool, &effective))
+            .map(|tool| listed(tool, &granted))
             .collect();
         Ok(ListToolsResult::with_all_items(tools))
     }
@@ -224,14 +228,14 @@ fn explained(text: String, key: &str, explanation: Value) -> CallToolResult {
     result
 }
 
-fn listed(tool: &Tool, effective: &Effective) -> McpTool {
+fn listed(tool: &Tool, granted: &Granted<'_>) -> McpTool {
     let annotations = ToolAnnotations::with_title(tool.title)
         .read_only(tool.access == Access::Read)
         .destructive(tool.annotations.destructive)
         .idempotent(tool.annotations.idempotent)
         .open_world(false);
     let mut meta = JsonObject::new();
-    meta.insert(PERMISSION_KEY.to_owned(), permission(tool, effective));
+    meta.insert(PERMISSION_KEY.to_owned(), permission(tool, granted));
     let mut listed = McpTool::new(
         tool.name.to_string(),
         tool.description,
@@ -243,17 +247,25 @@ fn listed(tool: &Tool, effective: &Effective) -> McpTool {
     listed
 }
 
+/// The resources that a token is good for, by tool and access.
+type Granted<'a> = HashMap<(&'a str, Access), BTreeSet<String>>;
+
+fn granted(effective: &Effective) -> Granted<'_> {
+    let mut granted = Granted::new();
+    for grant in &effective.grants {
+        let resources = granted.entry((&grant.tool, grant.access)).or_default();
+        resources.insert(grant.path.to_string());
+    }
+    granted
+}
+
 /// Whether a token may call a tool at all, and on what. A hint: each call is decided anew, and
 /// limits on arguments can refuse one.
-fn permission(tool: &Tool, effective: &Effective) -> Value {
-    let mut resources: Vec<String> = effective
-        .grants
-        .iter()
-        .filter(|grant| grant.tool == tool.name.as_str() && grant.access == tool.access)
-        .map(|grant| grant.path.to_string())
-        .collect();
-    resources.sort();
-    resources.dedup();
+fn permission(tool: &Tool, granted: &Granted<'_>) -> Value {
+    let none = BTreeSet::new();
+    let resources = granted
+        .get(&(tool.name.as_str(), tool.access))
+        .unwrap_or(&none);
     json!({
         "callable": !resources.is_empty(),
         "access": tool.access,
