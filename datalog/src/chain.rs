@@ -4,6 +4,7 @@
 //! → signature verification by the verifier → [`Chain`] (every fact and check recognised).
 //! Nothing here runs Datalog or checks a signature.
 
+mod canonical;
 mod encoded;
 mod shape;
 pub mod signed;

@@ -5,7 +5,10 @@
 //! closures inside closures) becomes [`TermView::Other`] or no view at all, which the profile
 //! then refuses. Work and memory are linear in the block's bytes.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
 
 use biscuit_auth::format::schema::{self, op, op_binary, op_unary, term};
 
@@ -47,44 +50,74 @@ const SYMBOL_OFFSET: u64 = 1_024;
 
 /// The symbols in force for one block: the defaults, then what earlier first-party blocks and the
 /// block itself list.
+///
+/// In three allocations however many there are: a table is copied for each block that a token grows
+/// by, and a hostile block lists thousands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Symbols {
-    listed: Vec<Arc<str>>,
-    /// The same symbols, for finding repetitions.
-    known: HashSet<Arc<str>>,
+    /// The texts of all listed symbols, one after the other.
+    texts: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// The hash of each under a key of the process and its place in the list, sorted: for finding
+    /// repetitions.
+    hashes: Vec<(u64, usize)>,
+    hasher: RandomState,
 }
 
 impl Symbols {
     /// Adds a block's own symbols. `None` when one of them is already known, which the format
     /// forbids; the table is then of no use.
     pub(crate) fn extend(&mut self, symbols: &[String]) -> Option<()> {
-        self.listed.reserve(symbols.len());
-        self.known.reserve(symbols.len());
+        if symbols.is_empty() {
+            return Some(());
+        }
+        self.ends.reserve(symbols.len());
+        self.hashes.reserve(symbols.len());
         for symbol in symbols {
-            let symbol: Arc<str> = Arc::from(symbol.as_str());
-            if DEFAULT_SYMBOLS.contains(&&*symbol) || !self.known.insert(Arc::clone(&symbol)) {
+            if DEFAULT_SYMBOLS.contains(&symbol.as_str()) {
                 return None;
             }
-            self.listed.push(symbol);
+            let hash = self.hasher.hash_one(symbol.as_bytes());
+            self.hashes.push((hash, self.ends.len()));
+            self.texts.push_str(symbol);
+            self.ends.push(self.texts.len());
         }
-        Some(())
+        self.hashes.sort_unstable();
+        let mut neighbours = self.hashes.iter().zip(self.hashes.iter().skip(1));
+        let suspicious = neighbours.any(|((one, _), (two, _))| one == two);
+        (!suspicious || self.all_differ()).then_some(())
+    }
+
+    /// True when no symbol is listed twice.
+    fn all_differ(&self) -> bool {
+        let mut seen = HashSet::new();
+        (0..self.ends.len()).all(|own| seen.insert(self.listed(own)))
     }
 
     /// About how many bytes of memory the table takes; not less than it does.
     pub(crate) fn weight(&self) -> usize {
-        // A shared text, and its places in both collections.
-        let each = self
-            .listed
-            .iter()
-            .map(|symbol| weight::text(symbol).saturating_add(48));
-        each.fold(0, usize::saturating_add)
+        // Capacities, at most twice what is used.
+        let place = size_of::<usize>().saturating_add(size_of::<(u64, usize)>());
+        let places = self.ends.len().saturating_mul(place);
+        let used = self.texts.len().saturating_add(places);
+        used.saturating_mul(2).saturating_add(weight::text(""))
     }
 
     pub(crate) fn resolve(&self, index: u64) -> Option<&str> {
         match index.checked_sub(SYMBOL_OFFSET) {
-            Some(own) => self.listed.get(usize::try_from(own).ok()?).map(|s| &**s),
+            Some(own) => self.listed(usize::try_from(own).ok()?),
             None => DEFAULT_SYMBOLS.get(usize::try_from(index).ok()?).copied(),
         }
+    }
+
+    fn listed(&self, own: usize) -> Option<&str> {
+        let end = *self.ends.get(own)?;
+        let start = match own.checked_sub(1) {
+            Some(previous) => *self.ends.get(previous)?,
+            None => 0,
+        };
+        self.texts.get(start..end)
     }
 }
 

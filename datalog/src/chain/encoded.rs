@@ -4,7 +4,7 @@ use biscuit_auth::format::schema::{self, check, proof, public_key};
 use prost::Message;
 
 use super::{
-    Chain, ChainError, shape,
+    Chain, ChainError, canonical, shape,
     signed::{ExternalSignature, KEY_BYTES, Proof, SignedBlock},
 };
 use crate::{limits::MAX_BLOCKS, revocation_id::RevocationId, token_text::MAX_TOKEN_BYTES, wire};
@@ -38,7 +38,7 @@ impl EncodedChain {
         }
         let message = schema::Biscuit::decode(bytes)
             .map_err(|_| ChainError::Malformed("the outer message does not decode"))?;
-        if message.encode_to_vec() != bytes {
+        if !canonical::BISCUIT.is_canonical(bytes) {
             return Err(ChainError::Malformed("the outer message is not canonical"));
         }
         let count = message.blocks.len().saturating_add(1);
@@ -119,14 +119,13 @@ impl EncodedBlock {
         };
         let content = schema::Block::decode(message.block.as_slice())
             .map_err(|_| ChainError::Malformed("a block does not decode"))?;
-        // Encoding what is nested costs its depth times its size.
         if wire::is_nested_beyond_views(&content) {
             return Err(ChainError::Profile {
                 block: index,
                 what: "nested deeper than any shape".to_owned(),
             });
         }
-        if content.encode_to_vec() != message.block {
+        if !canonical::BLOCK.is_canonical(&message.block) {
             return Err(ChainError::Malformed("a block is not canonical"));
         }
         if content

@@ -8,7 +8,7 @@ use biscuit_auth::format::schema;
 use prost::Message;
 
 use super::{
-    Chain, ChainError, EncodedChain,
+    Chain, ChainError, EncodedChain, canonical,
     encoded::{EncodedBlock, read_proof},
     shape::Shaped,
     signed::{Proof, SignedBlock},
@@ -89,7 +89,7 @@ impl Growth {
     pub fn decode(rest: &[u8]) -> Result<Self, ChainError> {
         const MALFORMED: ChainError = ChainError::Malformed("not one block and a proof");
         let tail = Tail::decode(rest).map_err(|_| MALFORMED)?;
-        if tail.encode_to_vec() != rest {
+        if !canonical::TAIL.is_canonical(rest) {
             return Err(MALFORMED);
         }
         Ok(Self {
