@@ -53,16 +53,30 @@ const SYMBOL_OFFSET: u64 = 1_024;
 ///
 /// In three allocations however many there are: a table is copied for each block that a token grows
 /// by, and a hostile block lists thousands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Symbols {
     /// The texts of all listed symbols, one after the other.
     texts: String,
     /// Where each ends.
     ends: Vec<usize>,
-    /// The hash of each under a key of the process and its place in the list, sorted: for finding
-    /// repetitions.
-    hashes: Vec<(u64, usize)>,
+    /// The hashes of all symbols, defaults included, under a secret of the process, sorted: two
+    /// that are the same are two symbols that may be.
+    hashes: Vec<u64>,
     hasher: RandomState,
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        let hasher = RandomState::new();
+        let mut hashes: Vec<u64> = DEFAULT_SYMBOLS.map(|s| hasher.hash_one(s)).into();
+        hashes.sort_unstable();
+        Self {
+            texts: String::new(),
+            ends: Vec::new(),
+            hashes,
+            hasher,
+        }
+    }
 }
 
 impl Symbols {
@@ -75,32 +89,28 @@ impl Symbols {
         self.ends.reserve(symbols.len());
         self.hashes.reserve(symbols.len());
         for symbol in symbols {
-            if DEFAULT_SYMBOLS.contains(&symbol.as_str()) {
-                return None;
-            }
-            let hash = self.hasher.hash_one(symbol.as_bytes());
-            self.hashes.push((hash, self.ends.len()));
             self.texts.push_str(symbol);
             self.ends.push(self.texts.len());
+            self.hashes.push(self.hasher.hash_one(symbol.as_str()));
         }
         self.hashes.sort_unstable();
         let mut neighbours = self.hashes.iter().zip(self.hashes.iter().skip(1));
-        let suspicious = neighbours.any(|((one, _), (two, _))| one == two);
+        let suspicious = neighbours.any(|(one, two)| one == two);
         (!suspicious || self.all_differ()).then_some(())
     }
 
-    /// True when no symbol is listed twice.
+    /// True when no symbol is there twice.
     fn all_differ(&self) -> bool {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::from(DEFAULT_SYMBOLS.map(Some));
         (0..self.ends.len()).all(|own| seen.insert(self.listed(own)))
     }
 
     /// About how many bytes of memory the table takes; not less than it does.
     pub(crate) fn weight(&self) -> usize {
         // Capacities, at most twice what is used.
-        let place = size_of::<usize>().saturating_add(size_of::<(u64, usize)>());
-        let places = self.ends.len().saturating_mul(place);
-        let used = self.texts.len().saturating_add(places);
+        let ends = self.ends.len().saturating_mul(size_of::<usize>());
+        let hashes = self.hashes.len().saturating_mul(size_of::<u64>());
+        let used = self.texts.len().saturating_add(ends).saturating_add(hashes);
         used.saturating_mul(2).saturating_add(weight::text(""))
     }
 

@@ -10,14 +10,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     sync::{Mutex, MutexGuard},
 };
 
 use bailiwick_datalog::Timestamp;
 
-/// How many parts are locked apart from each other.
+/// How many parts have an account of their own.
 const SHARDS: usize = 16;
+/// How many parts of a shard are locked apart from each other by those who read.
+const STRIPES: usize = 64;
 /// What a value costs beside its own weight: its places in map and queue.
 const SLOT_BYTES: usize = 128;
 /// How much of a key is hashed: the text of a next secret or a signature lies within it.
@@ -35,43 +37,22 @@ pub(crate) trait Remembered: Clone {
 
 /// Values by their keys, at most so many bytes of them; those not asked for go first.
 pub(crate) struct Cache<V> {
-    shards: Vec<Apart<V>>,
+    shards: Vec<Shard<V>>,
     hasher: RandomState,
     /// Most bytes in one shard.
     shard_bytes: usize,
 }
 
-/// A shard on cache lines of its own: threads at work on two of them don't slow each other down.
-#[repr(align(128))]
-struct Apart<V>(Mutex<Shard<V>>);
-
-struct Shard<V> {
-    slots: HashMap<u64, Slot<V>>,
-    /// Hash and serial of every slot, the next to be looked at first, among those of slots that
-    /// are gone.
-    queue: VecDeque<(u64, u64)>,
-    next_serial: u64,
-    /// INVARIANT: the sum of the costs of all slots.
-    bytes: usize,
-}
-
-struct Slot<V> {
-    value: V,
-    cost: usize,
-    serial: u64,
-    /// Asked for since it was last looked at.
-    used: bool,
-}
-
 impl<V: Remembered> Cache<V> {
     /// A cache of at most so many bytes. None at all for 0.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self::with_shards(bytes, SHARDS)
+        Self::with_shards(bytes, SHARDS, STRIPES)
     }
 
-    fn with_shards(bytes: usize, shards: usize) -> Self {
+    fn with_shards(bytes: usize, shards: usize, stripes: usize) -> Self {
+        let shards = if bytes == 0 { 0 } else { shards };
         Self {
-            shards: (0..shards).map(|_| Apart(Mutex::default())).collect(),
+            shards: (0..shards).map(|_| Shard::new(stripes)).collect(),
             hasher: RandomState::new(),
             shard_bytes: bytes.checked_div(shards).unwrap_or(0),
         }
@@ -80,13 +61,15 @@ impl<V: Remembered> Cache<V> {
     /// The value kept under exactly these bytes, if it has not ended.
     pub(crate) fn get(&self, key: &[u8], now: Timestamp) -> Option<V> {
         let hash = self.hash(key);
-        let mut shard = self.shard(hash)?;
-        let slot = shard.slots.get_mut(&hash)?;
+        let shard = self.shard(hash)?;
+        let mut stripe = shard.stripe(hash)?.read()?;
+        let slot = stripe.get_mut(&hash)?;
         if slot.value.key() != key {
             return None;
         }
         if now >= slot.value.ends() {
-            shard.remove(hash);
+            drop(stripe);
+            shard.write().remove(hash);
             return None;
         }
         slot.used = true;
@@ -100,17 +83,18 @@ impl<V: Remembered> Cache<V> {
             return;
         }
         let hash = self.hash(value.key());
-        if let Some(mut shard) = self.shard(hash) {
-            shard.remove(hash);
-            shard.make_room(self.shard_bytes.saturating_sub(cost), now);
-            shard.add(hash, value, cost);
+        if let Some(shard) = self.shard(hash) {
+            let mut writing = shard.write();
+            writing.remove(hash);
+            writing.make_room(self.shard_bytes.saturating_sub(cost), now);
+            writing.add(hash, value, cost);
         }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        for Apart(shard) in &self.shards {
-            *lock(shard) = Shard::default();
+        for shard in &self.shards {
+            shard.write().clear();
         }
     }
 
@@ -119,80 +103,221 @@ impl<V: Remembered> Cache<V> {
             .hash_one(key.last_chunk::<HASHED_BYTES>().map_or(key, |end| end))
     }
 
-    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Shard<V>>> {
-        let count = u64::try_from(self.shards.len()).ok()?;
-        let index = usize::try_from(hash.checked_rem(count)?).ok()?;
-        self.shards.get(index).map(|Apart(shard)| lock(shard))
+    fn shard(&self, hash: u64) -> Option<&Shard<V>> {
+        pick(&self.shards, hash >> 32)
     }
 }
 
-/// Locks a shard; one that a panic left behind starts anew.
-fn lock<V>(shard: &Mutex<Shard<V>>) -> MutexGuard<'_, Shard<V>> {
-    shard.lock().unwrap_or_else(|poisoned| {
-        let mut guard = poisoned.into_inner();
-        *guard = Shard::default();
-        shard.clear_poison();
-        guard
-    })
+/// The one of these that a number stands for.
+fn pick<T>(of: &[T], number: u64) -> Option<&T> {
+    let index = number.checked_rem(u64::try_from(of.len()).ok()?)?;
+    of.get(usize::try_from(index).ok()?)
 }
 
-impl<V: Remembered> Shard<V> {
+/// Values with one account. Who reads locks one stripe; who writes locks the account, and with it
+/// in hand one stripe after the other.
+struct Shard<V> {
+    account: Mutex<Account>,
+    stripes: Vec<Stripe<V>>,
+}
+
+/// What the values of a shard cost, and who goes next.
+#[derive(Default)]
+struct Account {
+    /// Hash and serial of every slot, the next to be looked at first, among those of slots that
+    /// are gone.
+    queue: VecDeque<(u64, u64)>,
+    next_serial: u64,
+    /// INVARIANT: the number of all slots.
+    slots: usize,
+    /// INVARIANT: the sum of the costs of all slots.
+    bytes: usize,
+}
+
+/// Slots by hash, on a cache line of their own: threads at work on two of them don't slow each
+/// other down.
+#[repr(align(64))]
+struct Stripe<V>(Mutex<Slots<V>>);
+
+type Slots<V> = HashMap<u64, Slot<V>, BuildHasherDefault<Hashed>>;
+
+struct Slot<V> {
+    value: V,
+    cost: usize,
+    serial: u64,
+    /// Asked for since it was last looked at.
+    used: bool,
+}
+
+impl<V> Shard<V> {
+    fn new(stripes: usize) -> Self {
+        Self {
+            account: Mutex::default(),
+            stripes: (0..stripes).map(|_| Stripe(Mutex::default())).collect(),
+        }
+    }
+
+    fn stripe(&self, hash: u64) -> Option<&Stripe<V>> {
+        pick(&self.stripes, hash >> 40)
+    }
+
+    /// Locks the account; a shard that a panic left behind starts anew.
+    fn write(&self) -> Writing<'_, V> {
+        let whole = !self.stripes.iter().any(|stripe| stripe.0.is_poisoned());
+        match self.account.lock() {
+            Ok(account) if whole => Writing {
+                account,
+                shard: self,
+            },
+            Ok(account) => self.anew(account),
+            Err(poisoned) => {
+                self.account.clear_poison();
+                self.anew(poisoned.into_inner())
+            }
+        }
+    }
+
+    fn anew<'a>(&'a self, account: MutexGuard<'a, Account>) -> Writing<'a, V> {
+        let mut writing = Writing {
+            account,
+            shard: self,
+        };
+        writing.clear();
+        writing
+    }
+}
+
+impl<V> Stripe<V> {
+    /// Locks the slots for a look; `None` for those that a panic left behind.
+    fn read(&self) -> Option<MutexGuard<'_, Slots<V>>> {
+        self.0.lock().ok()
+    }
+
+    /// Locks the slots for a change; those that a panic left behind are emptied.
+    fn write(&self) -> MutexGuard<'_, Slots<V>> {
+        self.0.lock().unwrap_or_else(|poisoned| {
+            let mut slots = poisoned.into_inner();
+            slots.clear();
+            self.0.clear_poison();
+            slots
+        })
+    }
+}
+
+/// A shard whose account is locked.
+struct Writing<'a, V> {
+    account: MutexGuard<'a, Account>,
+    shard: &'a Shard<V>,
+}
+
+impl<V> Writing<'_, V> {
     fn add(&mut self, hash: u64, value: V, cost: usize) {
-        let serial = self.next_serial;
-        self.next_serial = serial.wrapping_add(1);
-        self.bytes = self.bytes.saturating_add(cost);
-        self.queue.push_back((hash, serial));
+        let Some(stripe) = self.shard.stripe(hash) else {
+            return;
+        };
+        let serial = self.account.next_serial;
+        self.account.next_serial = serial.wrapping_add(1);
+        self.account.slots = self.account.slots.saturating_add(1);
+        self.account.bytes = self.account.bytes.saturating_add(cost);
+        self.account.queue.push_back((hash, serial));
         let slot = Slot {
             value,
             cost,
             serial,
             used: false,
         };
-        self.slots.insert(hash, slot);
+        stripe.write().insert(hash, slot);
     }
 
     fn remove(&mut self, hash: u64) {
-        if let Some(slot) = self.slots.remove(&hash) {
-            self.bytes = self.bytes.saturating_sub(slot.cost);
-        }
+        let slot = self
+            .shard
+            .stripe(hash)
+            .and_then(|s| s.write().remove(&hash));
+        let Some(slot) = slot else {
+            return;
+        };
+        let account = &mut *self.account;
+        account.slots = account.slots.saturating_sub(1);
+        account.bytes = account.bytes.saturating_sub(slot.cost);
         // Places of slots that are gone are a minority, so the queue is bounded as the slots are.
-        if self.queue.len() > self.slots.len().saturating_mul(2).saturating_add(SHARDS) {
-            let slots = &self.slots;
-            self.queue
-                .retain(|(hash, serial)| slots.get(hash).is_some_and(|s| s.serial == *serial));
+        if account.queue.len() > account.slots.saturating_mul(2).saturating_add(SHARDS) {
+            account.queue.retain(|(hash, serial)| {
+                let stripe = self.shard.stripe(*hash).map(Stripe::write);
+                let slot = stripe.as_ref().and_then(|slots| slots.get(hash));
+                slot.is_some_and(|slot| slot.serial == *serial)
+            });
         }
     }
 
-    /// Drops values until no more than `bytes` are left: those that have ended or were not asked
-    /// for since the last look. Each is spared at most once, so this comes to an end.
-    fn make_room(&mut self, bytes: usize, now: Timestamp) {
-        while self.bytes > bytes {
-            let Some((hash, serial)) = self.queue.pop_front() else {
-                return;
-            };
-            match self.slots.get_mut(&hash) {
-                Some(slot) if slot.serial == serial => {
-                    if slot.used && now < slot.value.ends() {
-                        slot.used = false;
-                        self.queue.push_back((hash, serial));
-                    } else {
-                        self.remove(hash);
-                    }
-                }
-                Some(_) | None => {}
-            }
+    fn clear(&mut self) {
+        *self.account = Account::default();
+        for stripe in &self.shard.stripes {
+            // Not merely emptied: the memory of the map goes too.
+            *stripe.write() = Slots::default();
         }
     }
 }
 
-impl<V> Default for Shard<V> {
-    fn default() -> Self {
-        Self {
-            slots: HashMap::new(),
-            queue: VecDeque::new(),
-            next_serial: 0,
-            bytes: 0,
+impl<V: Remembered> Writing<'_, V> {
+    /// Drops values until no more than `bytes` are left: those that have ended or were not asked
+    /// for since the last look. Each is spared at most once, so this comes to an end.
+    fn make_room(&mut self, bytes: usize, now: Timestamp) {
+        while self.account.bytes > bytes {
+            let Some((hash, serial)) = self.account.queue.pop_front() else {
+                return;
+            };
+            match self.look(hash, serial, now) {
+                Look::Gone => {}
+                Look::Spared => self.account.queue.push_back((hash, serial)),
+                Look::Over => self.remove(hash),
+            }
         }
+    }
+
+    fn look(&self, hash: u64, serial: u64, now: Timestamp) -> Look {
+        let mut stripe = self.shard.stripe(hash).map(Stripe::write);
+        match stripe.as_mut().and_then(|slots| slots.get_mut(&hash)) {
+            Some(slot) if slot.serial == serial => {
+                if slot.used && now < slot.value.ends() {
+                    slot.used = false;
+                    Look::Spared
+                } else {
+                    Look::Over
+                }
+            }
+            Some(_) | None => Look::Gone,
+        }
+    }
+}
+
+/// What a look at the next place in the queue finds.
+enum Look {
+    /// The slot is gone, or another has taken its place.
+    Gone,
+    /// It was asked for.
+    Spared,
+    /// It has ended, or nobody asked.
+    Over,
+}
+
+/// The hash of what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 
@@ -239,11 +364,12 @@ mod tests {
 
     /// A cache of one shard with room for so many things.
     fn room_for(count: usize) -> Cache<Thing> {
-        Cache::with_shards(count * COST, 1)
+        Cache::with_shards(count * COST, 1, 2)
     }
 
     fn bytes(cache: &Cache<Thing>) -> usize {
-        cache.shards.iter().map(|shard| lock(&shard.0).bytes).sum()
+        let accounts = cache.shards.iter().map(|shard| shard.write().account.bytes);
+        accounts.sum()
     }
 
     #[test]
@@ -264,7 +390,7 @@ mod tests {
     #[test]
     fn a_value_that_just_fits_is_kept_and_one_byte_less_of_room_refuses_it() {
         for (room, kept) in [(COST, true), (COST - 1, false), (0, false)] {
-            let cache = Cache::with_shards(room, 1);
+            let cache = Cache::with_shards(room, 1, 2);
             cache.insert(thing(1), NOW);
             assert_eq!(has(&cache, 1), kept, "{room}");
         }
@@ -300,14 +426,14 @@ mod tests {
             cache.insert(thing(1), NOW);
         }
         assert_eq!(bytes(&cache), COST);
-        let queued = lock(&cache.shards[0].0).queue.len();
+        let queued = cache.shards[0].write().account.queue.len();
         assert!(queued <= 2 + SHARDS, "{queued}");
     }
 
     #[test]
     fn places_of_values_that_are_gone_are_dropped_at_their_bound() {
         let cache = room_for(2);
-        let queued = || lock(&cache.shards[0].0).queue.len();
+        let queued = || cache.shards[0].write().account.queue.len();
         for _ in 0..=SHARDS {
             cache.insert(thing(1), NOW);
         }
@@ -362,7 +488,7 @@ mod tests {
         let cache = room_for(2);
         let (one, other) = (thing(1), thing(2));
         let hash = cache.hash(other.key());
-        lock(&cache.shards[0].0).add(hash, one, COST);
+        cache.shards[0].write().add(hash, one, COST);
         assert!(cache.get(other.key(), NOW).is_none());
         cache.insert(other, NOW);
         assert!(has(&cache, 2));
@@ -389,6 +515,22 @@ mod tests {
     }
 
     #[test]
+    fn values_are_spread_over_all_stripes_of_all_shards() {
+        let cache = Cache::new(SHARDS * 1_000 * COST);
+        for key in 0..8_000 {
+            cache.insert(thing(key), NOW);
+        }
+        assert_eq!(
+            (cache.shards.len(), cache.shards[0].stripes.len()),
+            (SHARDS, STRIPES)
+        );
+        let mut stripes = cache.shards.iter().flat_map(|shard| &shard.stripes);
+        // Eight each on average; none at all has a chance of one in three thousand.
+        let empty = stripes.by_ref().filter(|s| s.write().is_empty()).count();
+        assert!(empty < 8, "{empty}");
+    }
+
+    #[test]
     fn a_cleared_cache_is_empty() {
         let cache = Cache::new(SHARDS * 2 * COST);
         cache.insert(thing(1), NOW);
@@ -400,19 +542,34 @@ mod tests {
 
     #[test]
     fn a_shard_that_a_panic_left_behind_starts_anew() {
-        let cache = room_for(2);
-        cache.insert(thing(1), NOW);
-        let panicked = std::thread::scope(|scope| {
-            let held = scope.spawn(|| {
-                let _guard = cache.shards[0].0.lock().unwrap();
+        let account = |cache: &Cache<Thing>| drop(cache.shards[0].account.lock().unwrap());
+        let stripe = |cache: &Cache<Thing>| {
+            let hash = cache.hash(thing(1).key());
+            drop(cache.shards[0].stripe(hash).unwrap().0.lock().unwrap());
+        };
+        let panicking: [fn(&Cache<Thing>); 2] = [
+            |cache| {
+                let _guard = cache.shards[0].account.lock().unwrap();
                 panic!("while it was held");
-            });
-            held.join().is_err()
-        });
-        assert!(panicked);
-        assert!(!has(&cache, 1));
-        cache.insert(thing(1), NOW);
-        assert!(has(&cache, 1));
+            },
+            |cache| {
+                let hash = cache.hash(thing(1).key());
+                let _guard = cache.shards[0].stripe(hash).unwrap().0.lock().unwrap();
+                panic!("while it was held");
+            },
+        ];
+        for panicking in panicking {
+            let cache = room_for(2);
+            cache.insert(thing(1), NOW);
+            cache.insert(thing(2), NOW);
+            let panicked = std::thread::scope(|scope| scope.spawn(|| panicking(&cache)).join());
+            assert!(panicked.is_err());
+            cache.insert(thing(3), NOW);
+            assert!(!has(&cache, 1) && !has(&cache, 2) && has(&cache, 3));
+            assert_eq!(bytes(&cache), COST);
+            account(&cache);
+            stripe(&cache);
+        }
     }
 
     #[test]
@@ -430,7 +587,9 @@ mod tests {
             }
         });
         assert!(bytes(&cache) <= 8 * COST);
-        let shard = lock(&cache.shards[0].0);
-        assert_eq!(shard.bytes, shard.slots.len() * COST);
+        let shard = &cache.shards[0];
+        let kept: usize = shard.stripes.iter().map(|s| s.write().len()).sum();
+        let account = &shard.write().account;
+        assert_eq!((account.slots, account.bytes), (kept, kept * COST));
     }
 }
