@@ -64,7 +64,8 @@ impl ToolScope {
         limits
     }
 
-    fn to_json(&self) -> Map<String, Value> {
+    /// The scope as an entry of `authorization_details`.
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("name".to_owned(), json!(self.name.as_str()));
         object.insert("access".to_owned(), json!(self.access.as_str()));

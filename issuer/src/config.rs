@@ -7,7 +7,7 @@ use bailiwick_verifier::Clock;
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::{catalogue::CatalogueSource, entropy::Entropy};
+use crate::{catalogue::CatalogueSource, entropy::Entropy, oauth::document::DocumentSource};
 
 /// How long a request waits for its approver. Long enough to find the browser, short
 /// enough that a forgotten request does not linger (RFC 8628 section 6.1 suggests minutes).
@@ -38,6 +38,9 @@ pub struct IssuerConfig {
     pub entropy: Entropy,
     /// Where the tool catalogue comes from; `None` asks the gateway over HTTP.
     pub catalogue: Option<Arc<dyn CatalogueSource>>,
+    /// Where client metadata documents come from; `None` fetches them over https, from public
+    /// addresses alone.
+    pub documents: Option<Arc<dyn DocumentSource>>,
     /// How long a request may wait for its approver.
     pub request_lifetime: Duration,
     /// Least time between two polls of a waiting agent.
@@ -69,6 +72,7 @@ impl IssuerConfig {
             clock,
             entropy: Entropy::from_os().map_err(ConfigError::NoEntropy)?,
             catalogue: None,
+            documents: None,
             request_lifetime: REQUEST_LIFETIME,
             poll_interval: POLL_INTERVAL,
             browser_idle: BROWSER_IDLE,

@@ -18,6 +18,7 @@ use crate::{
     entropy::Entropy,
     keys::IssuerKeys,
     mint::{Mint, MintError},
+    oauth::document::DocumentSource,
     passwords::{HashError, Passwords},
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
@@ -50,9 +51,13 @@ pub(crate) struct Core {
     /// A mint whose key nobody trusts: it finds out whether a request fits a token.
     pub(crate) rehearsal: Mint,
     pub(crate) catalogue: Catalogue,
+    /// Where the metadata of clients comes from whose id is a URL.
+    pub(crate) documents: std::sync::Arc<dyn DocumentSource>,
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_attempts: Throttle,
     pub(crate) code_attempts: Throttle,
+    /// Fetches of documents that failed, by host.
+    pub(crate) document_fetches: Throttle,
     pub(crate) operator: SecretDigest,
     pub(crate) gateway: SecretDigest,
     pub(crate) setup_link: SetupLink,

@@ -53,6 +53,7 @@ pub use crate::{
     config::{ConfigError, IssuerConfig},
     entropy::Entropy,
     keys::KeyError,
+    oauth::document::{DocumentError, DocumentFuture, DocumentSource},
     open::OpenError,
 };
 

@@ -10,8 +10,8 @@ use bailiwick_datalog::{
     Timestamp, ToolLimit, token_text,
 };
 use bailiwick_verifier::{
-    KeySet, Now, RevocationStatus, RevocationView, UnverifiedToken, Verifier, VerifierConfig,
-    signed::PublicKeyHex,
+    KeySet, Now, RevocationStatus, RevocationView, UnverifiedToken, VerifiedToken, Verifier,
+    VerifierConfig, signed::PublicKeyHex,
 };
 use biscuit_auth::{KeyPair, PrivateKey, builder::Algorithm, datalog::SymbolTable};
 use ed25519_dalek::SigningKey;
@@ -167,6 +167,13 @@ impl Mint {
             text,
             revocation_id,
         })
+    }
+
+    /// A token that came back, if the public verifier accepts it now. What was ended since, only
+    /// the store knows.
+    pub(crate) fn examine(&self, text: &str, now: Now) -> Option<VerifiedToken> {
+        let token = UnverifiedToken::from_text(text).ok()?;
+        self.verifier.verify(&token, now).ok()
     }
 
     fn verify(

@@ -19,6 +19,7 @@ use crate::{
     entropy::Entropy,
     keys::{self, IssuerKeys, KeyError, MINT_KEY_ID},
     mint::Mint,
+    oauth::document::HttpDocuments,
     passwords::Passwords,
     secret::{Secret, SecretDigest},
     store::{Store, StoreError},
@@ -101,6 +102,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         Some(source) => source,
         None => Arc::new(HttpCatalogue::new(&config.gateway_url)?),
     };
+    let documents = config.documents.unwrap_or_else(|| Arc::new(HttpDocuments));
     let setup_link = setup_link(&store, &config.clock, &config.entropy).await?;
     Ok(Core {
         catalogue: Catalogue::new(source, config.audience.clone(), Arc::clone(&config.clock)),
@@ -118,11 +120,13 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         audit,
         keys,
         key_set: key_set_json,
+        documents,
         mint,
         rehearsal,
         passwords,
         sign_in_attempts: Throttle::default(),
         code_attempts: Throttle::default(),
+        document_fetches: Throttle::default(),
         operator,
         gateway,
         setup_link: SetupLink::new(setup_link),

@@ -221,6 +221,29 @@ impl Details {
         Ok(())
     }
 
+    /// The tools asked for, each with the access that `granted` gives it where none is named.
+    ///
+    /// # Errors
+    /// A sentence about a tool that is not among those granted, or is with another access.
+    pub(crate) fn scopes_within(self, granted: &[ToolScope]) -> Result<Vec<ToolScope>, String> {
+        let scopes = self.tools.into_iter().map(|tool| {
+            let known = granted.iter().find(|scope| scope.name == tool.name);
+            match known {
+                Some(known) if tool.access.is_none_or(|asked| asked == known.access) => {
+                    Ok(ToolScope {
+                        access: known.access,
+                        name: tool.name,
+                        resources: tool.resources,
+                        args: tool.args,
+                        closed_arguments: tool.closed_arguments,
+                    })
+                }
+                _ => Err(format!("tool `{}` was not granted so", tool.name)),
+            }
+        });
+        scopes.collect()
+    }
+
     /// The names asked for.
     pub(crate) fn tool_names(&self) -> Vec<ToolName> {
         self.tools.iter().map(|tool| tool.name.clone()).collect()

@@ -6,7 +6,10 @@
 
 use thiserror::Error;
 
-use super::redirect::RedirectUri;
+use super::{
+    document::{DocumentError, document_url},
+    redirect::RedirectUri,
+};
 use crate::{
     access_request::Application,
     core::{Core, Unavailable},
@@ -137,6 +140,12 @@ pub(crate) enum ClientError {
     /// Nobody registered it.
     #[error("there is no client with that `client_id`")]
     Unknown,
+    /// The document at the client id does not describe it.
+    #[error("the document at `client_id`: {0}")]
+    Document(DocumentError),
+    /// Its host was asked too often.
+    #[error("the host of `client_id` was asked too often; try again later")]
+    TooManyFetches,
     /// The store did not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -150,6 +159,9 @@ impl Core {
     pub(crate) async fn client(&self, id: &str) -> Result<Client, ClientError> {
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err(ClientError::Unknown);
+        }
+        if let Some(url) = document_url(id) {
+            return self.document_client(&url).await;
         }
         let known = self.store.client(id).await.map_err(Unavailable::from)?;
         known.ok_or(ClientError::Unknown)

@@ -25,6 +25,8 @@ pub(crate) enum Actor {
     Operator,
     /// Nobody: an authorization code came a second time.
     CodeReuse,
+    /// Whoever holds the session's own token.
+    Holder,
 }
 
 impl Actor {
@@ -35,6 +37,7 @@ impl Actor {
             Self::Operator => user_name::OPERATOR,
             // The names of accounts have no spaces.
             Self::CodeReuse => "reuse of its code",
+            Self::Holder => "its holder",
         }
     }
 }

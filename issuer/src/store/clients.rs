@@ -94,6 +94,24 @@ impl Store {
         row.map(Client::try_from).transpose()
     }
 
+    /// The client that a document described, if it need not be fetched again at `now`.
+    pub(crate) async fn fresh_document(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Client>, StoreError> {
+        let fresh: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM clients WHERE client_id = ? AND fresh_until > ?")
+                .bind(id)
+                .bind(to_db(now))
+                .fetch_optional(&self.reader)
+                .await?;
+        match fresh {
+            Some(_) => self.client(id).await,
+            None => Ok(None),
+        }
+    }
+
     /// The application that takes clients nobody registered.
     pub(crate) async fn open_application(&self) -> Result<Option<Application>, StoreError> {
         let row: Option<ApplicationRow> = sqlx::query_as(
@@ -134,11 +152,37 @@ pub(crate) async fn insert_client(
     Ok(())
 }
 
-/// Forgets clients that registered themselves and did not ask for a long time.
+/// Stores what a document says of its client, in place of what it said before.
+pub(crate) async fn store_document(
+    change: &mut Change,
+    new: &NewClient<'_>,
+    fresh_until: Timestamp,
+) -> Result<(), StoreError> {
+    forget_unused(change, new.created_at).await?;
+    let asked: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT last_asked_at FROM clients WHERE client_id = ?")
+            .bind(new.id)
+            .fetch_optional(&mut **change)
+            .await?;
+    sqlx::query("DELETE FROM clients WHERE client_id = ? AND kind = 'document'")
+        .bind(new.id)
+        .execute(&mut **change)
+        .await?;
+    insert_client(change, new).await?;
+    sqlx::query("UPDATE clients SET fresh_until = ?, last_asked_at = ? WHERE client_id = ?")
+        .bind(to_db(fresh_until))
+        .bind(asked.flatten())
+        .bind(new.id)
+        .execute(&mut **change)
+        .await?;
+    Ok(())
+}
+
+/// Forgets clients that nobody registered and that did not ask for a long time.
 pub(crate) async fn forget_unused(change: &mut Change, now: Timestamp) -> Result<(), StoreError> {
     let before = |age| to_db(now).saturating_sub(seconds_to_db(age));
     sqlx::query(
-        "DELETE FROM clients WHERE kind = 'dynamic'
+        "DELETE FROM clients WHERE kind IN ('dynamic', 'document')
              AND ((last_asked_at IS NULL AND created_at < ?) OR last_asked_at < ?)",
     )
     .bind(before(KEEP_UNUSED))

@@ -59,7 +59,24 @@ impl Store {
             }
             listed.sessions.push(session);
         }
+        let blocks: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT revocation_id FROM revoked_blocks WHERE delisted = 0")
+                .fetch_all(&mut *read)
+                .await?;
+        for id in blocks {
+            listed.ids.push(prefix(&id)?);
+        }
         Ok(listed)
+    }
+
+    /// The ids of the blocks of a session that were given back.
+    pub(crate) async fn revoked_blocks(&self, session: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT revocation_id FROM revoked_blocks WHERE session_id = ?")
+                .bind(session)
+                .fetch_all(&self.reader)
+                .await?,
+        )
     }
 
     /// Takes entries off the list whose tokens expired some minutes ago, and puts those back
@@ -70,7 +87,8 @@ impl Store {
         let due: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM sessions
                  WHERE revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?1)
-             OR EXISTS (SELECT 1 FROM sessions WHERE delisted = 1 AND expires_at >= ?1)",
+             OR EXISTS (SELECT 1 FROM sessions WHERE delisted = 1 AND expires_at >= ?1)
+             OR EXISTS (SELECT 1 FROM revoked_blocks WHERE delisted = (expires_at >= ?1))",
         )
         .bind(before)
         .fetch_one(&self.reader)
@@ -83,6 +101,12 @@ impl Store {
             "UPDATE sessions SET delisted = 1 - delisted
              WHERE (revoked_at IS NOT NULL AND delisted = 0 AND expires_at < ?1)
                  OR (delisted = 1 AND expires_at >= ?1)",
+        )
+        .bind(before)
+        .execute(&mut *change)
+        .await?;
+        sqlx::query(
+            "UPDATE revoked_blocks SET delisted = 1 - delisted WHERE delisted = (expires_at >= ?1)",
         )
         .bind(before)
         .execute(&mut *change)
@@ -127,6 +151,42 @@ pub(crate) async fn revoke_session(
     Ok(Revoked::Now {
         seq: sequence(seq)?,
     })
+}
+
+/// How many blocks of a session were given back.
+pub(crate) async fn count_blocks(change: &mut Change, session: &str) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT count(*) FROM revoked_blocks WHERE session_id = ?")
+            .bind(session)
+            .fetch_one(&mut **change)
+            .await?,
+    )
+}
+
+/// Ends a block of a session that goes on, and assigns the sequence number of the list that says
+/// so.
+pub(crate) async fn revoke_block(
+    change: &mut Change,
+    session: &str,
+    block: &RevocationId,
+    ends: Timestamp,
+    now: Timestamp,
+) -> Result<Revoked, StoreError> {
+    let inserted = sqlx::query(
+        "INSERT INTO revoked_blocks (revocation_id, session_id, revoked_at, expires_at)
+         VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(block.as_bytes().as_slice())
+    .bind(session)
+    .bind(to_db(now))
+    .bind(to_db(ends))
+    .execute(&mut **change)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(Revoked::Unknown);
+    }
+    let seq = sequence(next_sequence(change).await?)?;
+    Ok(Revoked::Now { seq })
 }
 
 async fn next_sequence(change: &mut Change) -> Result<i64, StoreError> {

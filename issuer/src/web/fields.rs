@@ -77,6 +77,11 @@ impl Fields {
         self.optional(name)?.ok_or(FieldError::Missing(name))
     }
 
+    /// Whether there is a field of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field == name)
+    }
+
     /// Takes all fields of a name.
     pub(crate) fn all(&mut self, name: &str) -> Vec<String> {
         let (taken, left) = std::mem::take(&mut self.0)

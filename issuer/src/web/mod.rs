@@ -87,17 +87,25 @@ pub(crate) fn router(core: App) -> Router {
         .route("/assets/bailiwick.css", get(assets::stylesheet))
         .route("/assets/icon.svg", get(assets::icon));
     let oauth = Router::new()
-        .route(
-            "/.well-known/oauth-authorization-server",
-            get(oauth::metadata),
-        )
         .route("/oauth/authorize", get(oauth::authorize::authorize))
         .route(
             "/oauth/device_authorization",
             post(oauth::device_authorization),
         )
+        .route("/oauth/introspect", post(oauth::introspect));
+    let for_pages = Router::new()
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(oauth::metadata),
+        )
         .route("/oauth/token", post(oauth::token))
-        .route("/oauth/register", post(oauth::register));
+        .route("/oauth/revoke", post(oauth::revoke))
+        .method_not_allowed_fallback(failure::wrong_method)
+        .layer(oauth::cors::any_page());
+    let for_local_pages = Router::new()
+        .route("/oauth/register", post(oauth::register))
+        .method_not_allowed_fallback(failure::wrong_method)
+        .layer(oauth::cors::local_page());
     let api = Router::new()
         .route("/v1/keys", get(api::keys))
         .route("/v1/revocations", get(api::revocations).post(api::revoke))
@@ -112,6 +120,8 @@ pub(crate) fn router(core: App) -> Router {
     Router::new()
         .merge(pages)
         .merge(oauth)
+        .merge(for_pages)
+        .merge(for_local_pages)
         .merge(api)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(audit)

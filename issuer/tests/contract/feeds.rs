@@ -35,7 +35,7 @@ async fn fetch(world: &World, etag: Option<&str>) -> Reply {
     world.send(request.body(Body::empty()).unwrap()).await
 }
 
-async fn apply(world: &World, list: &MemoryRevocations) {
+pub(crate) async fn apply(world: &World, list: &MemoryRevocations) {
     let keys = key_set(world).await;
     let reply = fetch(world, None).await;
     let document = SignedDocument::from_json(reply.body.as_bytes()).unwrap();

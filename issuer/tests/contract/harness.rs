@@ -13,7 +13,7 @@ use axum::{
 };
 use bailiwick_datalog::{Audience, Timestamp};
 use bailiwick_issuer::{
-    CatalogueError, CatalogueFuture, CatalogueSource, Entropy, Issuer, IssuerConfig,
+    CatalogueError, CatalogueFuture, CatalogueSource, DocumentSource, Entropy, Issuer, IssuerConfig,
 };
 use bailiwick_verifier::{Clock as _, ManualClock, Now};
 use http_body_util::BodyExt as _;
@@ -80,13 +80,18 @@ pub(crate) struct World {
 impl World {
     /// A fresh issuer without an approver.
     pub(crate) async fn new() -> Self {
+        Self::with_documents(None).await
+    }
+
+    /// A fresh issuer without an approver, with clients' documents from there.
+    async fn with_documents(documents: Option<Arc<dyn DocumentSource>>) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix(START)));
         let gateway = Arc::new(FakeGateway {
             answer: Mutex::new(Ok(catalogue())),
             fetches: Mutex::new(0),
         });
         let dir = tempfile::tempdir().unwrap();
-        let issuer = open(dir.path(), &clock, &gateway, ORIGIN).await;
+        let issuer = open_with(dir.path(), &clock, &gateway, ORIGIN, documents).await;
         let router = issuer.router();
         Self {
             clock,
@@ -99,7 +104,19 @@ impl World {
 
     /// A fresh issuer with the approver `ada`, signed in.
     pub(crate) async fn with_approver() -> (Self, Browser) {
-        let world = Self::new().await;
+        Self::new().await.signed_up().await
+    }
+
+    /// The same with clients' documents from there.
+    pub(crate) async fn with_approver_and_documents(
+        documents: Arc<dyn DocumentSource>,
+    ) -> (Self, Browser) {
+        let world = Self::with_documents(Some(documents)).await;
+        world.signed_up().await
+    }
+
+    async fn signed_up(self) -> (Self, Browser) {
+        let world = self;
         let mut browser = world.browser();
         let link = world.setup_path();
         let page = browser.get(&link).await;
@@ -269,7 +286,18 @@ async fn open(
     gateway: &Arc<FakeGateway>,
     origin: &str,
 ) -> Issuer {
+    open_with(dir, clock, gateway, origin, None).await
+}
+
+async fn open_with(
+    dir: &Path,
+    clock: &Arc<ManualClock>,
+    gateway: &Arc<FakeGateway>,
+    origin: &str,
+    documents: Option<Arc<dyn DocumentSource>>,
+) -> Issuer {
     let mut config = config(dir, clock, origin);
+    config.documents = documents;
     let source: Arc<dyn CatalogueSource> = Arc::<FakeGateway>::clone(gateway);
     config.catalogue = Some(source);
     config.entropy = Entropy::from_os().unwrap();

@@ -18,11 +18,14 @@ async fn metadata_names_what_this_server_does() {
             "/oauth/device_authorization",
         ),
         ("registration_endpoint", "/oauth/register"),
+        ("revocation_endpoint", "/oauth/revoke"),
+        ("introspection_endpoint", "/oauth/introspect"),
     ] {
         assert_eq!(metadata[name], format!("{ORIGIN}{path}"));
     }
     for (name, value) in [
         ("response_types_supported", json!(["code"])),
+        ("client_id_metadata_document_supported", json!(true)),
         ("code_challenge_methods_supported", json!(["S256"])),
         (
             "authorization_response_iss_parameter_supported",
@@ -36,7 +39,8 @@ async fn metadata_names_what_this_server_does() {
             "grant_types_supported",
             json!([
                 "authorization_code",
-                "urn:ietf:params:oauth:grant-type:device_code"
+                "urn:ietf:params:oauth:grant-type:device_code",
+                "urn:ietf:params:oauth:grant-type:token-exchange"
             ]),
         ),
     ] {

@@ -91,7 +91,9 @@ async fn read_caller(core: &App, fields: &mut Fields) -> Result<Caller, Failure>
     let client_id = fields.required("client_id")?;
     let redirect_uri = fields.required("redirect_uri")?;
     let state = fields.optional("state")?;
-    Ok(core.caller(&client_id, &redirect_uri, state).await?)
+    let core = App::clone(core);
+    let caller = async move { core.caller(&client_id, &redirect_uri, state).await };
+    Ok(to_the_end(caller).await?)
 }
 
 fn read_parameters(mut fields: Fields) -> Result<AuthorizationParameters, AuthorizeError> {
@@ -124,12 +126,23 @@ fn refuse_embedded(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::new(Fault::NotOpened, why))
 }
 
+impl From<Unavailable> for CallerError {
+    fn from(cause: Unavailable) -> Self {
+        Self::Client(cause.into())
+    }
+}
+
 impl From<CallerError> for Failure {
     fn from(error: CallerError) -> Self {
         let detail = sentence(&error.to_string());
         match error {
             CallerError::Client(ClientError::Unavailable(cause)) => cause.into(),
-            CallerError::Client(ClientError::Unknown) => Self::new(Fault::UnknownClient, detail),
+            CallerError::Client(ClientError::Unknown | ClientError::Document(_)) => {
+                Self::new(Fault::UnknownClient, detail)
+            }
+            CallerError::Client(ClientError::TooManyFetches) => {
+                Self::new(Fault::TooManyAttempts, detail)
+            }
             CallerError::Redirect => Self::new(Fault::WrongRedirect, detail),
             CallerError::State { .. } => Self::new(Fault::MalformedAddress, detail),
         }

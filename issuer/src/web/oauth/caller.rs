@@ -37,6 +37,21 @@ pub(super) fn presented(headers: &HeaderMap, fields: &mut Fields) -> Result<Pres
     }
 }
 
+/// The same where a client need not say who it is.
+///
+/// # Errors
+/// [`OAuthError`] `invalid_request`.
+pub(super) fn presented_if_any(
+    headers: &HeaderMap,
+    fields: &mut Fields,
+) -> Result<Option<Presented>, OAuthError> {
+    let said = headers.contains_key(header::AUTHORIZATION)
+        || ["client_id", "client_secret", "client_assertion"]
+            .iter()
+            .any(|name| fields.has(name));
+    said.then(|| presented(headers, fields)).transpose()
+}
+
 /// The one `Authorization: Basic` header, if there is one: both parts are form-encoded (RFC 6749
 /// section 2.3.1).
 fn basic(headers: &HeaderMap) -> Result<Option<(String, Secret)>, OAuthError> {

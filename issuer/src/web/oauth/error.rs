@@ -16,7 +16,7 @@ use crate::{
     asking::AskError,
     collecting::PollError,
     core::Unavailable,
-    oauth::{authenticate::AuthenticationError, client::ClientError},
+    oauth::{authenticate::AuthenticationError, client::ClientError, exchange::ExchangeError},
 };
 
 /// How long to wait where too many requests wait.
@@ -94,7 +94,10 @@ impl From<AuthenticationError> for OAuthError {
         let description = error.to_string();
         match error {
             AuthenticationError::Client(ClientError::Unavailable(cause)) => cause.into(),
-            AuthenticationError::Client(ClientError::Unknown) | AuthenticationError::Refused(_) => {
+            AuthenticationError::Client(
+                ClientError::Unknown | ClientError::Document(_) | ClientError::TooManyFetches,
+            )
+            | AuthenticationError::Refused(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
             }
         }
@@ -127,6 +130,30 @@ impl From<AskError> for OAuthError {
                 Self::new(status, "temporarily_unavailable", description)
             }
             AskError::Unavailable(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<ExchangeError> for OAuthError {
+    fn from(error: ExchangeError) -> Self {
+        let description = error.to_string();
+        match error {
+            ExchangeError::Subject
+            | ExchangeError::Parameter(_)
+            | ExchangeError::NotNarrowed(_) => Self::bad_request("invalid_request", description),
+            ExchangeError::InvalidTarget { .. }
+            | ExchangeError::Details(RequestError::WrongLocation { .. }) => {
+                Self::bad_request("invalid_target", description)
+            }
+            ExchangeError::Details(RequestError::Scope(_)) | ExchangeError::ScopeWidened(_) => {
+                Self::bad_request("invalid_scope", description)
+            }
+            ExchangeError::Details(_)
+            | ExchangeError::DetailsWidened(_)
+            | ExchangeError::Uneven => {
+                Self::bad_request("invalid_authorization_details", description)
+            }
+            ExchangeError::Unavailable(cause) => cause.into(),
         }
     }
 }

@@ -3,7 +3,12 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use super::{super::App, CODE_GRANT, DEVICE_GRANT};
+use super::{super::App, GRANTS};
+
+/// How clients say who they are.
+const AUTH_METHODS: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];
+/// How they prove it.
+const PROOFS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
 /// `GET /.well-known/oauth-authorization-server`
 ///
@@ -16,14 +21,17 @@ pub(crate) async fn metadata(State(core): State<App>) -> Json<Value> {
         "token_endpoint": site.url("/oauth/token"),
         "device_authorization_endpoint": site.url("/oauth/device_authorization"),
         "registration_endpoint": site.url("/oauth/register"),
+        "revocation_endpoint": site.url("/oauth/revoke"),
+        "introspection_endpoint": site.url("/oauth/introspect"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": [CODE_GRANT, DEVICE_GRANT],
+        "grant_types_supported": GRANTS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
-        "token_endpoint_auth_methods_supported": [
-            "none", "client_secret_basic", "client_secret_post",
-        ],
+        "client_id_metadata_document_supported": true,
+        "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "introspection_endpoint_auth_methods_supported": PROOFS,
         "authorization_details_types_supported": ["mcp_tools"],
         "resource_indicators_supported": true,
         "protected_resources": [core.settings.audience.as_str()],

@@ -1,8 +1,8 @@
-//! Which endpoints a web page may call.
+//! Which endpoints a web page may call. Who may read the answers is [`super::cors`]'s.
 
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::{super::failure::Fault, error::OAuthError};
+use super::{super::failure::Fault, cors::is_local, error::OAuthError};
 use crate::config::Site;
 
 /// Where the page that sends a request is from (W3C, Fetch Metadata Request Headers).
@@ -26,9 +26,27 @@ pub(super) fn refuse_web_page(site: &Site, headers: &HeaderMap) -> Result<(), OA
     if only(&header::ORIGIN, &[site.origin()]) && only(&FETCH_SITE, &["same-origin", "none"]) {
         return Ok(());
     }
-    Err(OAuthError::new(
+    Err(wrong_origin())
+}
+
+/// Refuses what a page sent that does not come from this machine: to ask to be registered takes
+/// nothing but the way to the issuer, and that a visitor's browser may have.
+///
+/// # Errors
+/// [`OAuthError`] with the code `wrong_origin`.
+pub(super) fn refuse_distant_page(site: &Site, headers: &HeaderMap) -> Result<(), OAuthError> {
+    let own = |value: &HeaderValue| value.as_bytes() == site.origin().as_bytes();
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    if origins.all(|origin| own(origin) || is_local(origin)) {
+        return Ok(());
+    }
+    Err(wrong_origin())
+}
+
+fn wrong_origin() -> OAuthError {
+    OAuthError::new(
         StatusCode::FORBIDDEN,
         Fault::WrongOrigin.code(),
         "a web page of another site cannot ask for access",
-    ))
+    )
 }

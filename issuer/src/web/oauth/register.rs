@@ -12,7 +12,7 @@ use super::{
     super::{App, api::read_json, failure::Failure, to_the_end},
     CODE_GRANT, DEVICE_GRANT,
     error::OAuthError,
-    origin::refuse_web_page,
+    origin::refuse_distant_page,
 };
 use crate::oauth::{
     redirect::RedirectUri,
@@ -24,7 +24,7 @@ pub(crate) async fn register(
     State(core): State<App>,
     request: Request,
 ) -> Result<Response, OAuthError> {
-    refuse_web_page(&core.settings.site, request.headers())?;
+    refuse_distant_page(&core.settings.site, request.headers())?;
     let metadata: Metadata = read_json(request)
         .await
         .map_err(|failure: Failure| OAuthError {
