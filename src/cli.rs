@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    accounts, attenuate, audit, call, check, gateway, holder_key, inspect, issuer, keys, policy,
-    request, revoke, sessions, tools, up,
+    accounts, applications, attenuate, audit, call, check, gateway, holder_key, inspect, issuer,
+    keys, policy, request, revoke, sessions, tools, up,
 };
 use crate::exit::Failure;
 
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Revoke(revoke::RevokeArgs),
     /// Say who may sign in at an issuer, and as what
     Accounts(accounts::AccountsArgs),
+    /// Say which applications agents may ask for, and within what limits
+    Applications(applications::ApplicationsArgs),
     /// Show the issuer's key set, verified
     Keys(keys::KeysArgs),
     /// Check the record of what happened

@@ -25,7 +25,10 @@ pub(crate) use held::Held;
 pub(crate) use requester::Requester;
 pub(crate) use stored::read_granted;
 
-use crate::catalogue::{CatalogueSnapshot, CatalogueTool};
+use crate::{
+    catalogue::{CatalogueSnapshot, CatalogueTool},
+    tool_pattern::{ToolPattern, any_matches},
+};
 
 /// Version of the stored form.
 const STORED_VERSION: u64 = 1;
@@ -38,6 +41,16 @@ pub(crate) struct Application {
     pub(crate) default_duration: Duration,
     pub(crate) max_duration: Duration,
     pub(crate) max_depth: u32,
+    /// `None`: every tool of the catalogue.
+    pub(crate) allowed_tools: Option<Vec<ToolPattern>>,
+}
+
+impl Application {
+    /// True for a tool that may be asked for here.
+    pub(crate) fn allows(&self, tool: &ToolName) -> bool {
+        let tools = self.allowed_tools.as_ref();
+        tools.is_none_or(|tools| any_matches(tools, tool))
+    }
 }
 
 /// One tool with where and how it may be used: asked for, or granted.
@@ -182,6 +195,9 @@ impl AccessRequest {
             .tools
             .into_iter()
             .map(|tool| {
+                if !asker.application.allows(&tool.name) {
+                    return Err(RequestError::ToolNotAllowed(tool.name));
+                }
                 let known = catalogue
                     .tool(&tool.name)
                     .ok_or_else(|| RequestError::UnknownTool(tool.name.clone()))?;
@@ -212,8 +228,9 @@ impl AccessRequest {
         audience: Audience,
         catalogue: &CatalogueSnapshot,
     ) -> Result<Self, RequestError> {
-        let tools: Vec<RequestedTool> =
-            catalogue.tools().filter_map(RequestedTool::whole).collect();
+        let allowed = catalogue.tools();
+        let allowed = allowed.filter(|tool| asker.application.allows(&tool.name));
+        let tools: Vec<RequestedTool> = allowed.filter_map(RequestedTool::whole).collect();
         details::check_offer(&tools)?;
         let duration = asker.application.default_duration;
         Ok(Self {

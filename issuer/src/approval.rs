@@ -3,7 +3,7 @@
 //! The decision is bound to the digest of what was shown and to the state the request was
 //! in; the swap in the store makes sure that of many decisions one counts.
 
-use bailiwick_datalog::{SessionId, Timestamp};
+use bailiwick_datalog::{ApplicationId, SessionId, Timestamp, ToolName};
 use serde_json::json;
 use thiserror::Error;
 
@@ -13,7 +13,11 @@ use crate::{
     core::{Core, Unavailable},
     ids::fresh_id,
     narrowing::{Choice, Granted, NarrowingError, narrow},
-    store::{self, Account, NewSession, RequestState, StoredRequest, requests, sessions},
+    people::{AuthorityError, Beyond, Sight, authority},
+    store::{
+        self, Account, Change, NewSession, RequestState, StoredRequest, applications, requests,
+        sessions,
+    },
     text::visible_paragraphs,
 };
 
@@ -38,6 +42,15 @@ pub(crate) enum DecisionError {
     /// The page shows another request than the one stored.
     #[error("this page does not show the request as it is stored; open it again")]
     NotWhatWasShown,
+    /// Somebody else decides.
+    #[error("you may look at this; it is for the approvers of its application to decide")]
+    NotYours,
+    /// The application does not use the tool any more.
+    #[error("tool `{0}` is not among those of this application any more")]
+    ToolNotAllowed(ToolName),
+    /// More than this approver may grant.
+    #[error("beyond what you may grant: {}; narrow it, or leave it to somebody who may", list(.0))]
+    BeyondCeiling(Vec<Beyond>),
     /// The approver's choice cannot be granted.
     #[error(transparent)]
     Narrowing(#[from] NarrowingError),
@@ -53,6 +66,34 @@ pub(crate) enum DecisionError {
     /// The decision could not be recorded.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+/// At most this many things are named in one message.
+const MAX_NAMED: usize = 8;
+
+fn list(beyond: &[Beyond]) -> String {
+    let named: Vec<String> = beyond
+        .iter()
+        .take(MAX_NAMED)
+        .map(Beyond::to_string)
+        .collect();
+    let more = beyond.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{more}", named.join(", "))
+}
+
+impl From<AuthorityError> for DecisionError {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Unseen => Self::NotFound,
+            AuthorityError::NotYours => Self::NotYours,
+            AuthorityError::Store(cause) => cause.into(),
+        }
+    }
 }
 
 impl From<store::StoreError> for DecisionError {
@@ -97,6 +138,10 @@ impl Core {
         let session = self.approved_session(&request, &granted, now).await?;
 
         let mut change = self.store.change().await?;
+        let application = &request.request.application;
+        let authorized = authority(&mut change, approver, application).await?;
+        check_tools(&mut change, application, &granted).await?;
+        check_ceiling(&authorized, &granted)?;
         let by = approver.user_name.as_str();
         if !requests::swap_to_approved(&mut change, id, shown, by, now).await? {
             drop(change);
@@ -151,6 +196,7 @@ impl Core {
         let reason = words(reason)?;
         let by = approver.user_name.as_str();
         let mut change = self.store.change().await?;
+        authority(&mut change, approver, &request.request.application).await?;
         let swapped =
             requests::swap_to_denied(&mut change, id, shown, by, reason.as_deref(), now).await?;
         if !swapped {
@@ -167,6 +213,25 @@ impl Core {
         self.seal(change, now, "request_denied", fields).await?;
         tracing::info!(approval = id, by, "request denied");
         Ok(())
+    }
+
+    /// A request as somebody may see it.
+    ///
+    /// # Errors
+    /// [`DecisionError::NotFound`] or [`DecisionError::Unavailable`].
+    pub(crate) async fn seen_request(
+        &self,
+        account: &Account,
+        id: &str,
+    ) -> Result<StoredRequest, DecisionError> {
+        let request = self.store.request(id).await?;
+        let request = request.ok_or(DecisionError::NotFound)?;
+        let application = &request.request.application;
+        if self.store.sees(&Sight::of(account), application).await? {
+            Ok(request)
+        } else {
+            Err(DecisionError::NotFound)
+        }
     }
 
     async fn open_request(
@@ -234,6 +299,29 @@ impl Core {
             .ok_or_else(|| Unavailable::Internal("time overflows".to_owned()))?;
         Ok(ApprovedSession { id, expires_at })
     }
+}
+
+/// The application may have been narrowed since the request was made.
+async fn check_tools(
+    change: &mut Change,
+    id: &ApplicationId,
+    granted: &Granted,
+) -> Result<(), DecisionError> {
+    let application = applications::live_application_in(change, id).await?;
+    let application = application.ok_or(DecisionError::NotFound)?;
+    let names = granted.tools.iter().map(|scope| &scope.name);
+    match names.into_iter().find(|name| !application.allows(name)) {
+        Some(name) => Err(DecisionError::ToolNotAllowed(name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn check_ceiling(approver: &Account, granted: &Granted) -> Result<(), DecisionError> {
+    let beyond = approver.ceiling.beyond(granted);
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    Err(DecisionError::BeyondCeiling(beyond))
 }
 
 struct ApprovedSession {

@@ -17,6 +17,7 @@
 //! provider's credentials and never executes a tool.
 
 mod access_request;
+mod applications;
 mod approval;
 mod asking;
 mod audit;
@@ -40,6 +41,7 @@ mod secret;
 mod store;
 mod text;
 mod throttle;
+mod tool_pattern;
 mod web;
 
 use std::sync::Arc;

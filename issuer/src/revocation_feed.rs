@@ -2,12 +2,39 @@
 
 use bailiwick_verifier::revocation::Snapshot;
 use serde_json::json;
+use thiserror::Error;
 
 use crate::{
     core::{Core, Unavailable},
-    people::Actor,
-    store::{Revoked, revocations},
+    people::{Actor, AuthorityError, authority},
+    store::{Account, Change, Revoked, StoreError, revocations},
 };
+
+/// Why a person did not end a session.
+#[derive(Debug, Error)]
+pub(crate) enum RevokeError {
+    /// Somebody else decides.
+    #[error("you may look at this; it is for the approvers of its application to end it")]
+    NotYours,
+    /// It could not be recorded.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<AuthorityError> for RevokeError {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Unseen | AuthorityError::NotYours => Self::NotYours,
+            AuthorityError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<StoreError> for RevokeError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
 
 /// The signed list with its entity tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +56,40 @@ impl Core {
         id: &str,
         by: &Actor,
     ) -> Result<Revoked, Unavailable> {
-        let now = self.clock.now().utc;
+        let change = self.store.change().await?;
+        self.revoke_in(change, id, by).await
+    }
+
+    /// Ends a session for a signed-in person, who has to decide for its application.
+    ///
+    /// # Errors
+    /// [`RevokeError::NotYours`], or [`RevokeError::Unavailable`] when it could not be
+    /// recorded; the session then goes on.
+    pub(crate) async fn revoke_session_as(
+        &self,
+        account: &Account,
+        id: &str,
+    ) -> Result<Revoked, RevokeError> {
+        let Some(session) = self.store.session(id).await? else {
+            return Ok(Revoked::Unknown);
+        };
         let mut change = self.store.change().await?;
+        match authority(&mut change, account, &session.request.request.application).await {
+            Ok(_) => {}
+            Err(AuthorityError::Unseen) => return Ok(Revoked::Unknown),
+            Err(error) => return Err(error.into()),
+        }
+        let by = Actor::Person(account.user_name.clone());
+        Ok(self.revoke_in(change, id, &by).await?)
+    }
+
+    async fn revoke_in(
+        &self,
+        mut change: Change,
+        id: &str,
+        by: &Actor,
+    ) -> Result<Revoked, Unavailable> {
+        let now = self.clock.now().utc;
         let revoked = revocations::revoke_session(&mut change, id, by.name(), now).await?;
         if let Revoked::Now { seq } = revoked {
             let fields = json!({"session": id, "by": by.name(), "seq": seq});

@@ -1,11 +1,15 @@
 //! `bailiwick accounts`: who may sign in at an issuer, and as what.
 
+use std::time::Duration;
+
+use bailiwick_datalog::Access;
 use bailiwick_datalog::words::visible;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::OperatorArgs;
+use crate::duration;
 use crate::exit::{Exit, Failure};
 use crate::http;
 use crate::operator::Operator;
@@ -45,6 +49,13 @@ enum Action {
         #[command(flatten)]
         roles: RolesArg,
     },
+    /// Say what an approver may grant at most; without options, whatever is asked for
+    SetCeiling {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        ceiling: CeilingArg,
+    },
     /// Make a new one-time link, for a password that was lost
     Link(Name),
     /// Sign an account out and let nobody sign in with it
@@ -70,6 +81,45 @@ struct RolesArg {
     /// A role; give the option again for more
     #[arg(long = "role", value_name = "ROLE", required = true)]
     roles: Vec<Role>,
+}
+
+/// What is not named is not limited.
+#[derive(Debug, Args)]
+struct CeilingArg {
+    /// A tool, or `files.*` for all whose name begins so
+    #[arg(long = "tool", value_name = "PATTERN")]
+    tools: Vec<String>,
+
+    /// An access level: read, write or destructive
+    #[arg(long, value_name = "LEVEL")]
+    access: Vec<Access>,
+
+    /// A resource, with everything below
+    #[arg(long = "resource", value_name = "PATH")]
+    resources: Vec<String>,
+
+    /// The longest session
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+    longest_session: Option<Duration>,
+}
+
+impl CeilingArg {
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        if !self.tools.is_empty() {
+            body.insert("tools".to_owned(), json!(self.tools));
+        }
+        if !self.access.is_empty() {
+            body.insert("access".to_owned(), json!(self.access));
+        }
+        if !self.resources.is_empty() {
+            body.insert("resources".to_owned(), json!(self.resources));
+        }
+        if let Some(longest) = self.longest_session {
+            body.insert("longest_session".to_owned(), json!(longest.as_secs()));
+        }
+        Value::Object(body)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
@@ -102,6 +152,12 @@ pub(crate) async fn run(args: AccountsArgs, output: Output) -> Result<Exit, Fail
             let request = operator.post_below(PATH, &[&name.user_name, "roles"])?;
             let request = request.json(&json!({"roles": roles.roles}));
             say("account", http::json(request).await?, output)?;
+        }
+        Action::SetCeiling { name, ceiling } => {
+            let operator = Operator::new(name.operator)?;
+            let request = operator.post_below(PATH, &[&name.user_name, "ceiling"])?;
+            let answer = http::json(request.json(&ceiling.body())).await?;
+            say("account", answer, output)?;
         }
         Action::Link(name) => change(name, "link", "account_invited", output).await?,
         Action::Disable(name) => change(name, "disable", "account", output).await?,

@@ -2,6 +2,7 @@
 //! the libraries, and what it says.
 
 pub(crate) mod accounts;
+pub(crate) mod applications;
 pub(crate) mod attenuate;
 pub(crate) mod audit;
 pub(crate) mod call;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Sessions(args) => client(sessions::run(args, output)),
         Command::Revoke(args) => client(revoke::run(args, output)),
         Command::Accounts(args) => client(accounts::run(args, output)),
+        Command::Applications(args) => client(applications::run(args, output)),
         Command::Keys(args) => client(keys::run(args, output)),
     }
 }

@@ -68,6 +68,9 @@ pub(crate) enum RequestError {
     /// One tool appears twice.
     #[error("tool `{0}` is named twice")]
     RepeatedTool(ToolName),
+    /// The application does not use the tool.
+    #[error("tool `{0}` is not among those of this application")]
+    ToolNotAllowed(ToolName),
     /// The catalogue has no such tool.
     #[error("there is no tool `{0}`")]
     UnknownTool(ToolName),

@@ -13,6 +13,7 @@ fn application() -> Application {
         default_duration: Duration::from_secs(900),
         max_duration: Duration::from_secs(28_800),
         max_depth: 3,
+        allowed_tools: None,
     }
 }
 

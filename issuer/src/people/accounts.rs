@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::{
     Actor,
+    ceiling::Ceiling,
     roles::{Roles, UnknownRole},
     user_name::{UserNameError, parse_user_name},
 };
@@ -107,6 +108,7 @@ impl Core {
             user_name,
             password_hash: None,
             roles,
+            ceiling: Ceiling::default(),
             created_at: now,
             disabled_at: None,
         };
@@ -164,6 +166,25 @@ impl Core {
         let (now, fields) = (self.clock.now().utc, about(by, &account, more));
         self.seal(change, now, "account_roles_set", fields).await?;
         Ok(Account { roles, ..account })
+    }
+
+    /// Replaces what an account may grant at most. Sessions that run keep what they were granted.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub(crate) async fn set_ceiling(
+        &self,
+        by: &Actor,
+        user_name: &str,
+        ceiling: Ceiling,
+    ) -> Result<Account, AccountError> {
+        let (mut change, account) = self.account_to_change(user_name).await?;
+        accounts::set_ceiling(&mut change, &account.id, &ceiling).await?;
+        let more = json!({"ceiling": ceiling, "before": account.ceiling});
+        let (now, fields) = (self.clock.now().utc, about(by, &account, more));
+        self.seal(change, now, "account_ceiling_set", fields)
+            .await?;
+        Ok(Account { ceiling, ..account })
     }
 
     /// Disables an account: its browsers are signed out, its link stops working, and nobody

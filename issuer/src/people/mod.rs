@@ -3,16 +3,22 @@
 //! What is decided about requests is [`crate::approval`]'s.
 
 pub(crate) mod accounts;
+pub(crate) mod authority;
+pub(crate) mod ceiling;
 pub(crate) mod roles;
 pub(crate) mod setup;
+pub(crate) mod sight;
 pub(crate) mod sign_in;
 pub(crate) mod user_name;
 
 use bailiwick_datalog::Principal;
 
 pub(crate) use accounts::AccountError;
+pub(crate) use authority::{AuthorityError, authority};
+pub(crate) use ceiling::{Beyond, Ceiling};
 pub(crate) use roles::{Role, Roles};
 pub(crate) use setup::{Setup, SetupError};
+pub(crate) use sight::Sight;
 pub(crate) use sign_in::{SignInError, SignedInBrowser};
 pub(crate) use user_name::MAX_USER_NAME_BYTES;
 

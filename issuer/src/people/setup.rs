@@ -7,6 +7,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::{
+    ceiling::Ceiling,
     roles::Roles,
     sign_in::SignedInBrowser,
     user_name::{UserNameError, parse_user_name},
@@ -102,6 +103,7 @@ impl Core {
             user_name,
             password_hash: Some(self.passwords.hash(password).await?),
             roles: Roles::FIRST,
+            ceiling: Ceiling::default(),
             created_at: now,
             disabled_at: None,
         };

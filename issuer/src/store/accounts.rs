@@ -4,7 +4,10 @@ use bailiwick_datalog::{Principal, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, damaged, from_db, to_db};
-use crate::{people::Roles, secret::SecretDigest};
+use crate::{
+    people::{Ceiling, Roles},
+    secret::SecretDigest,
+};
 
 /// A person who may sign in.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub(crate) struct Account {
     /// `None`: nobody signs in with a password.
     pub(crate) password_hash: Option<String>,
     pub(crate) roles: Roles,
+    /// What the account may grant at most; unlimited where nobody said.
+    pub(crate) ceiling: Ceiling,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
 }
@@ -28,13 +33,14 @@ pub(super) struct AccountRow {
     is_auditor: bool,
     account_created_at: i64,
     disabled_at: Option<i64>,
+    ceiling_json: Option<String>,
 }
 
 /// What [`AccountRow`] reads, from a table called `a`.
 macro_rules! account_columns {
     () => {
         "a.id, a.user_name, a.password_hash, a.is_admin, a.is_approver, a.is_auditor,
-         a.created_at AS account_created_at, a.disabled_at"
+         a.created_at AS account_created_at, a.disabled_at, a.ceiling_json"
     };
 }
 pub(super) use account_columns;
@@ -53,6 +59,12 @@ impl TryFrom<AccountRow> for Account {
                 approver: row.is_approver,
                 auditor: row.is_auditor,
             },
+            // Damage here must not read as "no ceiling".
+            ceiling: row
+                .ceiling_json
+                .map(|text| serde_json::from_str(&text).map_err(damaged))
+                .transpose()?
+                .unwrap_or_default(),
             created_at: from_db(row.account_created_at)?,
             disabled_at: row.disabled_at.map(from_db).transpose()?,
         })
@@ -198,6 +210,37 @@ pub(crate) async fn set_roles(
         .execute(&mut **change)
         .await?;
     Ok(())
+}
+
+/// Replaces what an account may grant at most.
+pub(crate) async fn set_ceiling(
+    change: &mut Change,
+    id: &str,
+    ceiling: &Ceiling,
+) -> Result<(), StoreError> {
+    let text = serde_json::to_string(ceiling).map_err(damaged)?;
+    sqlx::query("UPDATE accounts SET ceiling_json = ? WHERE id = ?")
+        .bind((!ceiling.is_unlimited()).then_some(text))
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
+    Ok(())
+}
+
+/// The account with that id, as it is inside a change.
+pub(crate) async fn account_of_id_in(
+    change: &mut Change,
+    id: &str,
+) -> Result<Option<Account>, StoreError> {
+    let row: Option<AccountRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        account_columns!(),
+        " FROM accounts a WHERE a.id = ?"
+    ))
+    .bind(id)
+    .fetch_optional(&mut **change)
+    .await?;
+    row.map(Account::try_from).transpose()
 }
 
 /// Replaces the password.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use sqlx::FromRow;
 
-use super::{Change, Store, StoreError, damaged, requests::ApplicationRow, seconds_to_db, to_db};
+use super::{
+    Change, Store, StoreError, applications::ApplicationRow, damaged, seconds_to_db, to_db,
+};
 use crate::{
     access_request::Application,
     oauth::{
@@ -79,14 +81,15 @@ impl TryFrom<Row> for Client {
 }
 
 impl Store {
-    /// The client with that id.
+    /// The client with that id, while its application is there.
     pub(crate) async fn client(&self, id: &str) -> Result<Option<Client>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT c.client_id, c.kind, c.name AS client_name, c.redirect_uris, c.auth_method,
                  c.secret_hash, c.jwks, c.spiffe_id,
-                 a.id, a.name, a.default_duration_s, a.max_duration_s, a.max_depth
+                 a.id, a.name, a.default_duration_s, a.max_duration_s, a.max_depth,
+                 a.allowed_tools_json
              FROM clients c JOIN applications a ON a.id = c.application_id
-             WHERE c.client_id = ?",
+             WHERE c.client_id = ? AND a.removed_at IS NULL",
         )
         .bind(id)
         .fetch_optional(&self.reader)
@@ -115,8 +118,8 @@ impl Store {
     /// The application that takes clients nobody registered.
     pub(crate) async fn open_application(&self) -> Result<Option<Application>, StoreError> {
         let row: Option<ApplicationRow> = sqlx::query_as(
-            "SELECT id, name, default_duration_s, max_duration_s, max_depth
-             FROM applications WHERE dynamic_registration = 1 ORDER BY id LIMIT 1",
+            "SELECT id, name, default_duration_s, max_duration_s, max_depth, allowed_tools_json
+             FROM applications WHERE dynamic_registration = 1 AND removed_at IS NULL ORDER BY id LIMIT 1",
         )
         .fetch_optional(&self.reader)
         .await?;

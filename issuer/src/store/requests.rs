@@ -7,8 +7,9 @@ use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, damaged, from_db, seconds_from_db, seconds_to_db, to_db};
 use crate::{
-    access_request::{AccessRequest, Application, RequestDigest},
+    access_request::{AccessRequest, RequestDigest},
     ids::UserCode,
+    people::Sight,
     secret::SecretDigest,
 };
 
@@ -119,21 +120,6 @@ impl TryFrom<Row> for StoredRequest {
 }
 
 impl Store {
-    /// The application with that id.
-    pub(crate) async fn application(
-        &self,
-        id: &ApplicationId,
-    ) -> Result<Option<Application>, StoreError> {
-        let row: Option<ApplicationRow> = sqlx::query_as(
-            "SELECT id, name, default_duration_s, max_duration_s, max_depth
-             FROM applications WHERE id = ?",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.reader)
-        .await?;
-        row.map(Application::try_from).transpose()
-    }
-
     /// The request with that id.
     pub(crate) async fn request(&self, id: &str) -> Result<Option<StoredRequest>, StoreError> {
         let row: Option<Row> = sqlx::query_as("SELECT * FROM access_requests WHERE id = ?")
@@ -146,12 +132,19 @@ impl Store {
     /// The requests that led to the latest sessions, by id.
     pub(super) async fn requests_of_sessions(
         &self,
+        sight: &Sight,
         latest: i64,
     ) -> Result<HashMap<String, StoredRequest>, StoreError> {
+        let (everything, account) = sight.bounds();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM access_requests WHERE id IN
-             (SELECT request_id FROM sessions ORDER BY approved_at DESC, id LIMIT ?)",
+             (SELECT s.request_id FROM sessions s JOIN access_requests r ON r.id = s.request_id
+              WHERE ? OR r.application_id IN
+                  (SELECT application_id FROM application_approvers WHERE account_id = ?)
+              ORDER BY s.approved_at DESC, s.id LIMIT ?)",
         )
+        .bind(everything)
+        .bind(account)
         .bind(latest)
         .fetch_all(&self.reader)
         .await?;
@@ -173,31 +166,42 @@ impl Store {
         row.map(StoredRequest::try_from).transpose()
     }
 
-    /// The id of the request a person's code stands for.
+    /// The id of the request a person's code stands for, if they see it.
     pub(crate) async fn request_id_of_code(
         &self,
         code: &UserCode,
+        sight: &Sight,
     ) -> Result<Option<String>, StoreError> {
-        Ok(
-            sqlx::query_scalar("SELECT id FROM access_requests WHERE user_code = ?")
-                .bind(code.as_str())
-                .fetch_optional(&self.reader)
-                .await?,
+        let (everything, account) = sight.bounds();
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM access_requests WHERE user_code = ? AND (? OR application_id IN
+                 (SELECT application_id FROM application_approvers WHERE account_id = ?))",
         )
+        .bind(code.as_str())
+        .bind(everything)
+        .bind(account)
+        .fetch_optional(&self.reader)
+        .await?)
     }
 
-    /// Requests that wait for an approver at `now`, oldest first; those that came through a
-    /// browser are decided there and not listed.
+    /// Requests that wait for an approver at `now`, oldest first, of the applications seen; those
+    /// that came through a browser are decided there and not listed.
     pub(crate) async fn waiting_requests(
         &self,
+        sight: &Sight,
         now: Timestamp,
     ) -> Result<Vec<StoredRequest>, StoreError> {
+        let (everything, account) = sight.bounds();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM access_requests WHERE state = 'pending' AND expires_at > ?
                  AND id NOT IN (SELECT request_id FROM authorization_requests)
+                 AND (? OR application_id IN
+                     (SELECT application_id FROM application_approvers WHERE account_id = ?))
              ORDER BY created_at, id LIMIT ?",
         )
         .bind(to_db(now))
+        .bind(everything)
+        .bind(account)
         .bind(MAX_LISTED)
         .fetch_all(&self.reader)
         .await?;
@@ -277,6 +281,28 @@ pub(crate) async fn swap_to_approved(
     Ok(swapped.rows_affected() == 1)
 }
 
+/// Denies everything that waits in an application, and says how much that was.
+pub(crate) async fn deny_waiting(
+    change: &mut Change,
+    application: &ApplicationId,
+    by: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let denied = sqlx::query(
+        "UPDATE access_requests SET state = 'denied', decided_at = ?1, decided_by = ?2,
+             denial_reason = ?3
+         WHERE application_id = ?4 AND state = 'pending' AND expires_at > ?1",
+    )
+    .bind(to_db(now))
+    .bind(by)
+    .bind(reason)
+    .bind(application.as_str())
+    .execute(&mut **change)
+    .await?;
+    Ok(denied.rows_affected())
+}
+
 /// Turns a waiting request into a denied one, under the same conditions as
 /// [`swap_to_approved`].
 pub(crate) async fn swap_to_denied(
@@ -332,30 +358,6 @@ pub(crate) async fn note_poll(
     } else {
         Ok(Poll::TooFast {
             interval: seconds_from_db(interval)?,
-        })
-    }
-}
-
-/// An application as it is joined to what belongs to it.
-#[derive(FromRow)]
-pub(super) struct ApplicationRow {
-    id: String,
-    name: String,
-    default_duration_s: i64,
-    max_duration_s: i64,
-    max_depth: i64,
-}
-
-impl TryFrom<ApplicationRow> for Application {
-    type Error = StoreError;
-
-    fn try_from(row: ApplicationRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: ApplicationId::parse(row.id).map_err(damaged)?,
-            name: row.name,
-            default_duration: seconds_from_db(row.default_duration_s)?,
-            max_duration: seconds_from_db(row.max_duration_s)?,
-            max_depth: u32::try_from(row.max_depth).map_err(damaged)?,
         })
     }
 }

@@ -6,7 +6,9 @@ use bailiwick_datalog::{Principal, SessionId, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, StoredRequest, damaged, from_db, to_db};
-use crate::{access_request::read_granted, narrowing::Granted, secret::SecretDigest};
+use crate::{
+    access_request::read_granted, narrowing::Granted, people::Sight, secret::SecretDigest,
+};
 
 /// Most sessions listed at once, newest first.
 const MAX_LISTED: i64 = 200;
@@ -126,14 +128,21 @@ impl Store {
         self.join(row).await
     }
 
-    /// The latest sessions, newest first.
-    pub(crate) async fn sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
-        let rows: Vec<Row> =
-            sqlx::query_as("SELECT * FROM sessions ORDER BY approved_at DESC, id LIMIT ?")
-                .bind(MAX_LISTED)
-                .fetch_all(&self.reader)
-                .await?;
-        let mut requests = self.requests_of_sessions(MAX_LISTED).await?;
+    /// The latest sessions of the applications seen, newest first.
+    pub(crate) async fn sessions(&self, sight: &Sight) -> Result<Vec<StoredSession>, StoreError> {
+        let (everything, account) = sight.bounds();
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT s.* FROM sessions s JOIN access_requests r ON r.id = s.request_id
+             WHERE ? OR r.application_id IN
+                 (SELECT application_id FROM application_approvers WHERE account_id = ?)
+             ORDER BY s.approved_at DESC, s.id LIMIT ?",
+        )
+        .bind(everything)
+        .bind(account)
+        .bind(MAX_LISTED)
+        .fetch_all(&self.reader)
+        .await?;
+        let mut requests = self.requests_of_sessions(sight, MAX_LISTED).await?;
         let mut sessions = Vec::new();
         for row in rows {
             // One approved between the two reads is on the next page load.

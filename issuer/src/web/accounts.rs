@@ -14,6 +14,7 @@ use super::{
     extract::{AdminForm, Overseer},
     failure::{Failure, PageFailure},
     fields::Fields,
+    limits_form::read_ceiling,
     pages::{self, AccountPage, AccountsPage, Frame, InvitedPage},
     to_the_end,
     views::{AccountView, account_path, clock_time},
@@ -99,6 +100,21 @@ pub(crate) async fn set_roles(
     .await
 }
 
+/// `POST /accounts/{user_name}/ceiling`
+pub(crate) async fn set_ceiling(
+    State(core): State<App>,
+    Path(user_name): Path<String>,
+    mut form: AdminForm,
+) -> Result<Redirect, PageFailure> {
+    let (page, by) = (account_path(&user_name), form.actor());
+    let ceiling = read_ceiling(&mut form.fields).map_err(|failure| failure.back_to(&page))?;
+    form.fields.finish()?;
+    changed(page, async move {
+        core.set_ceiling(&by, &user_name, ceiling).await.map(drop)
+    })
+    .await
+}
+
 /// `POST /accounts/{user_name}/disable`
 pub(crate) async fn disable(
     State(core): State<App>,
@@ -167,10 +183,12 @@ fn read_roles(fields: &mut Fields) -> Result<Roles, Failure> {
     Roles::read(&fields.all("role")).map_err(|error| AccountError::Role(error).into())
 }
 
-async fn view(core: &App, account: &Account) -> Result<AccountView, Failure> {
+pub(super) async fn view(core: &App, account: &Account) -> Result<AccountView, Failure> {
     let browsers = core.store.browser_count(&account.id).await;
+    let applications = core.store.assignments_of(&account.id).await;
     Ok(AccountView::of(
         account,
         browsers.map_err(Unavailable::from)?,
+        applications.map_err(Unavailable::from)?,
     ))
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     core::Unavailable,
-    people::{AccountError, Actor, Roles, accounts::Invitation},
+    people::{AccountError, Actor, Ceiling, Roles, accounts::Invitation},
     store::Account,
 };
 
@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/accounts", get(list).post(add))
         .route("/v1/accounts/{user_name}", get(show))
         .route("/v1/accounts/{user_name}/roles", post(set_roles))
+        .route("/v1/accounts/{user_name}/ceiling", post(set_ceiling))
         .route("/v1/accounts/{user_name}/link", post(link))
         .route("/v1/accounts/{user_name}/disable", post(disable))
         .route("/v1/accounts/{user_name}/enable", post(enable))
@@ -100,6 +101,21 @@ async fn set_roles(
     Ok(Json(account_json(&to_the_end(set).await?)))
 }
 
+/// The body is the whole ceiling; what it does not name is not limited.
+async fn set_ceiling(
+    _operator: Operator,
+    State(core): State<App>,
+    Path(user_name): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let ceiling: Ceiling = read_json(request).await?;
+    let set = async move {
+        core.set_ceiling(&Actor::Operator, &user_name, ceiling)
+            .await
+    };
+    Ok(Json(account_json(&to_the_end(set).await?)))
+}
+
 async fn disable(
     _operator: Operator,
     State(core): State<App>,
@@ -143,6 +159,7 @@ fn account_json(account: &Account) -> Value {
         "account": account.id,
         "user_name": account.user_name.as_str(),
         "roles": account.roles.words(),
+        "ceiling": account.ceiling,
         "state": state,
         "created_at": account.created_at.to_rfc3339(),
     })

@@ -22,7 +22,7 @@ use crate::{
     audit::AuditLogError,
     call_reports::ReportError,
     core::Unavailable,
-    people::Actor,
+    people::{Actor, Sight},
     secret::{Secret, SecretDigest},
     store::{CallDecision, Revoked, StoredSession},
     text::visible_line,
@@ -112,7 +112,11 @@ pub(crate) async fn sessions(
     State(core): State<App>,
 ) -> Result<Json<Value>, Problem> {
     let now = core.clock.now().utc;
-    let sessions = core.store.sessions().await.map_err(Unavailable::from)?;
+    let sessions = core
+        .store
+        .sessions(&Sight::Everything)
+        .await
+        .map_err(Unavailable::from)?;
     let sessions: Vec<Value> = sessions
         .iter()
         .map(|session| session_json(session, now))
@@ -246,5 +250,9 @@ pub(super) async fn read_json<T: for<'de> Deserialize<'de>>(
     let body = read_json_body(request).await?;
     let malformed = |why: String| Failure::new(Fault::MalformedJson, visible_line(&why));
     let value = strict_json::parse(&body).map_err(|e| malformed(e.to_string()))?;
+    // A list would be taken for the members in their order.
+    if !value.is_object() {
+        return Err(malformed("The body must be a JSON object.".to_owned()));
+    }
     serde_json::from_value(value).map_err(|e| malformed(e.to_string()))
 }

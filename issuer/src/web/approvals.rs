@@ -15,6 +15,7 @@ use super::{
     failure::{Failure, Fault, PageFailure},
     fields::{FieldError, Fields},
     headers::FormLeadsTo,
+    may_grant::MayGrant,
     pages::{self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame},
     to_the_end,
     views::{RequestView, SessionView, WaitingView},
@@ -25,7 +26,8 @@ use crate::{
     core::Unavailable,
     ids::UserCode,
     narrowing::{Choice, ResourceKey},
-    store::{Authorization, RequestState, StoredRequest},
+    people::Sight,
+    store::{Account, Authorization, RequestState, StoredRequest},
     text::visible_line,
 };
 
@@ -40,7 +42,7 @@ pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Resp
     let now = core.clock.now().utc;
     let waiting = core
         .store
-        .waiting_requests(now)
+        .waiting_requests(&Sight::of(&reader.account), now)
         .await
         .map_err(Unavailable::from)?;
     let waiting = waiting
@@ -66,7 +68,7 @@ pub(crate) async fn enter_code(
         };
         return Ok(pages::render(&page)?.into_response());
     };
-    match find_by_code(&core, approver.account.user_name.as_str(), &typed).await {
+    match find_by_code(&core, &approver.account, &typed).await {
         Ok(id) => Ok(Redirect::to(&format!("/approvals/{id}")).into_response()),
         Err(failure) if failure.fault == Fault::UnknownUserCode => {
             let typed = visible_line(&typed);
@@ -89,19 +91,20 @@ pub(crate) async fn show(
     reader: Reader,
 ) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
-    let stored = core.store.request(&id).await.map_err(Unavailable::from)?;
-    let stored = stored.ok_or(DecisionError::NotFound)?;
-    let application = core.application(&stored.request.application).await?.name;
-    let request = RequestView::of(&stored, &application, now);
+    let stored = core.seen_request(&reader.account, &id).await?;
+    let application = core.application(&stored.request.application).await?;
+    let request = RequestView::of(&stored, &application.name, now);
     let frame = Frame::of(&reader, "approvals");
     if stored.state == RequestState::Pending {
         let began = began_here(&core, &id, &headers).await?;
         check_open(&stored, now)?;
         let digest = stored.digest.to_hex();
+        let may = MayGrant::of(&core, &reader.account, &stored, &application).await?;
         let mut page = pages::render(&ApprovalPage {
             frame,
             request,
             digest,
+            may,
         })?;
         if let Some(began) = began {
             let source = began.returns.redirect.policy_source();
@@ -217,12 +220,13 @@ fn malformed(why: &str) -> Failure {
     Failure::new(Fault::MalformedForm, why)
 }
 
-async fn find_by_code(core: &App, user_name: &str, typed: &str) -> Result<String, Failure> {
+async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<String, Failure> {
     let unknown = || {
         let why = "No request has this code. Check it against what the agent shows; codes work \
             only for a few minutes.";
         Failure::new(Fault::UnknownUserCode, why)
     };
+    let user_name = account.user_name.as_str();
     core.code_attempts
         .begin(user_name, core.clock.now().monotonic)
         .map_err(|wait| {
@@ -232,7 +236,7 @@ async fn find_by_code(core: &App, user_name: &str, typed: &str) -> Result<String
     let code = UserCode::parse(typed).ok_or_else(unknown)?;
     let id = core
         .store
-        .request_id_of_code(&code)
+        .request_id_of_code(&code, &Sight::of(account))
         .await
         .map_err(Unavailable::from)?;
     let id = id.ok_or_else(unknown)?;

@@ -13,10 +13,12 @@ use serde_json::json;
 
 use super::pages::{self, ErrorPage};
 use crate::{
+    applications::ApplicationError,
     approval::DecisionError,
     core::Unavailable,
     narrowing::NarrowingError,
     people::{AccountError, SetupError, SignInError},
+    revocation_feed::RevokeError,
 };
 
 /// A header that repeats the code of a refused request, for programs that read pages.
@@ -96,6 +98,20 @@ faults! {
     UnknownUserCode = NOT_FOUND, "unknown_user_code", "No request has this code";
     /// No such request.
     RequestNotFound = NOT_FOUND, "request_not_found", "There is no such request";
+    /// It is for others to decide.
+    NotYourApplication = FORBIDDEN, "not_your_application", "That is for others to decide";
+    /// More than this approver may grant.
+    BeyondCeiling = FORBIDDEN, "beyond_ceiling", "That is beyond what you may grant";
+    /// The application does not use the tool any more.
+    ToolNotAllowed = CONFLICT, "tool_not_allowed", "This application does not use that tool";
+    /// A ceiling that cannot be read.
+    InvalidCeiling = UNPROCESSABLE_ENTITY, "invalid_ceiling", "That is not a limit";
+    /// No such application.
+    ApplicationNotFound = NOT_FOUND, "application_not_found", "There is no such application";
+    /// The id was given before.
+    ApplicationExists = CONFLICT, "application_exists", "There is such an application already";
+    /// The application cannot be as wanted.
+    InvalidApplication = UNPROCESSABLE_ENTITY, "invalid_application", "An application cannot be so";
     /// Approved before.
     AlreadyApproved = CONFLICT, "already_approved", "Already approved";
     /// Denied before.
@@ -285,6 +301,9 @@ impl From<DecisionError> for Failure {
             DecisionError::AlreadyDenied => Fault::AlreadyDenied,
             DecisionError::Expired => Fault::RequestExpired,
             DecisionError::NotWhatWasShown => Fault::RequestChanged,
+            DecisionError::NotYours => Fault::NotYourApplication,
+            DecisionError::ToolNotAllowed(_) => Fault::ToolNotAllowed,
+            DecisionError::BeyondCeiling(_) => Fault::BeyondCeiling,
             DecisionError::Narrowing(narrowing) => match narrowing {
                 NarrowingError::Nothing => Fault::ApprovalEmpty,
                 NarrowingError::ToolNotRequested(_)
@@ -335,6 +354,38 @@ impl From<AccountError> for Failure {
         };
         match error {
             AccountError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Unavailable(cause) => cause.into(),
+            RevokeError::NotYours => {
+                Self::new(Fault::NotYourApplication, sentence(&error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<ApplicationError> for Failure {
+    fn from(error: ApplicationError) -> Self {
+        let fault = match &error {
+            ApplicationError::NotFound(_) => Fault::ApplicationNotFound,
+            ApplicationError::Taken(_) => Fault::ApplicationExists,
+            ApplicationError::NotAnApprover(_) => Fault::InvalidRole,
+            ApplicationError::Id
+            | ApplicationError::Name(_)
+            | ApplicationError::Branding
+            | ApplicationError::Durations
+            | ApplicationError::Depth
+            | ApplicationError::TooManyTools => Fault::InvalidApplication,
+            ApplicationError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            ApplicationError::Unavailable(cause) => cause.into(),
             other => Self::new(fault, sentence(&other.to_string())),
         }
     }

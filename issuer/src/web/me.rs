@@ -8,19 +8,17 @@ use axum::{
 
 use super::{
     App,
+    accounts::view,
     cookies::Cookie,
     extract::{SignedIn, SignedInForm},
     failure::PageFailure,
     pages::{self, Frame, MePage},
     to_the_end,
-    views::AccountView,
 };
-use crate::core::Unavailable;
 
 /// `GET /me`
 pub(crate) async fn show(State(core): State<App>, who: SignedIn) -> Result<Response, PageFailure> {
-    let browsers = core.store.browser_count(&who.account.id).await;
-    let account = AccountView::of(&who.account, browsers.map_err(Unavailable::from)?);
+    let account = view(&core, &who.account).await?;
     let frame = Frame::of(&who, "me");
     Ok(pages::render(&MePage { frame, account })?.into_response())
 }

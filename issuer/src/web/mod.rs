@@ -9,6 +9,8 @@ mod accounts;
 mod accounts_api;
 mod address;
 mod api;
+mod applications;
+mod applications_api;
 mod approvals;
 mod assets;
 mod cookies;
@@ -16,7 +18,9 @@ mod extract;
 mod failure;
 mod fields;
 mod headers;
+mod limits_form;
 mod local_path;
+mod may_grant;
 mod me;
 mod oauth;
 mod pages;
@@ -82,6 +86,16 @@ pub(crate) fn router(core: App) -> Router {
         .route("/accounts/{user_name}/disable", post(accounts::disable))
         .route("/accounts/{user_name}/enable", post(accounts::enable))
         .route("/accounts/{user_name}/sign-out", post(accounts::sign_out))
+        .route("/accounts/{user_name}/ceiling", post(accounts::set_ceiling))
+        .route(
+            "/applications",
+            get(applications::list).post(applications::add),
+        )
+        .route(
+            "/applications/{id}",
+            get(applications::show).post(applications::set),
+        )
+        .route("/applications/{id}/remove", post(applications::remove))
         .route("/me", get(me::show))
         .route("/me/sign-out-everywhere", post(me::sign_out_everywhere))
         .route("/assets/bailiwick.css", get(assets::stylesheet))
@@ -112,6 +126,7 @@ pub(crate) fn router(core: App) -> Router {
         .route("/v1/sessions", get(api::sessions))
         .route("/v1/sessions/{id}", get(api::session))
         .merge(accounts_api::routes())
+        .merge(applications_api::routes())
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz));
     let audit = Router::new()

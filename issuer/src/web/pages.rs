@@ -12,7 +12,8 @@ use super::{
     cookies::FormToken,
     extract::{Looking, Sending},
     failure::{Failure, Fault},
-    views::{AccountView, CallView, RequestView, SessionView, WaitingView},
+    may_grant::MayGrant,
+    views::{AccountView, ApplicationView, CallView, RequestView, SessionView, WaitingView},
 };
 use crate::people::Roles;
 
@@ -130,6 +131,7 @@ pub(crate) struct ApprovalPage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) request: RequestView,
     pub(crate) digest: String,
+    pub(crate) may: MayGrant,
 }
 
 #[derive(Template)]
@@ -194,4 +196,20 @@ pub(crate) struct InvitedPage<'a> {
 pub(crate) struct MePage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) account: AccountView,
+}
+
+#[derive(Template)]
+#[template(path = "applications.html")]
+pub(crate) struct ApplicationsPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) applications: Vec<ApplicationView>,
+}
+
+#[derive(Template)]
+#[template(path = "application.html")]
+pub(crate) struct ApplicationPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) application: ApplicationView,
+    /// Every approver, and whether they decide for this application.
+    pub(crate) candidates: Vec<(String, bool)>,
 }

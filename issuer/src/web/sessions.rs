@@ -14,12 +14,14 @@ use super::{
     to_the_end,
     views::{CallView, SessionView},
 };
-use crate::{core::Unavailable, store::Revoked};
+use crate::{core::Unavailable, people::Sight, store::Revoked};
 
 /// `GET /sessions`
 pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
-    let sessions = core.store.sessions().await.map_err(Unavailable::from)?;
+    let sight = Sight::of(&reader.account);
+    let sessions = core.store.sessions(&sight).await;
+    let sessions = sessions.map_err(Unavailable::from)?;
     let mut counts = core
         .store
         .all_call_counts()
@@ -46,6 +48,13 @@ pub(crate) async fn show(
 ) -> Result<Response, PageFailure> {
     let session = core.store.session(&id).await.map_err(Unavailable::from)?;
     let session = session.ok_or_else(not_found)?;
+    let sight = Sight::of(&reader.account);
+    let seen = core
+        .store
+        .sees(&sight, &session.request.request.application);
+    if !seen.await.map_err(Unavailable::from)? {
+        return Err(not_found().into());
+    }
     let counts = core
         .store
         .call_counts(&id)
@@ -66,10 +75,10 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
     form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
-    let by = form.actor();
     form.fields.finish()?;
-    let session = id.clone();
-    let revoked = to_the_end(async move { core.revoke_session(&session, &by).await }).await?;
+    let (account, session) = (form.account, id.clone());
+    let revoked = async move { core.revoke_session_as(&account, &session).await };
+    let revoked = to_the_end(revoked).await?;
     match revoked {
         Revoked::Now { .. } | Revoked::Before { .. } => {
             Ok(Redirect::to(&format!("/sessions/{id}")))

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     access_request::{Held, NO_TASK, Requester, Selection, ToolScope},
+    applications::Staffed,
     duration_text,
     oauth::client::{ClientKind, Identity},
-    people::Roles,
+    people::{Ceiling, Roles},
     store::{Account, CallDecision, StoredRequest, StoredSession},
     text::visible_line,
 };
@@ -52,7 +53,6 @@ pub(crate) struct RequestView {
     pub(crate) user_code: String,
     pub(crate) asked_at: String,
     pub(crate) expires_in: String,
-    pub(crate) duration: String,
     pub(crate) duration_words: String,
     pub(crate) decided_at: Option<String>,
     pub(crate) decided_by: Option<String>,
@@ -148,6 +148,9 @@ pub(crate) struct AccountView {
     pub(crate) created_at: String,
     /// How many browsers are signed in.
     pub(crate) browsers: i64,
+    /// The applications it decides for.
+    pub(crate) applications: Vec<String>,
+    pub(crate) ceiling: CeilingView,
     /// The path of its page.
     pub(crate) path: String,
 }
@@ -240,7 +243,6 @@ impl RequestView {
             user_code: stored.user_code.grouped(),
             asked_at: clock_time(stored.created_at),
             expires_in: until(stored.expires_at, now),
-            duration: duration_text::format(request.duration),
             duration_words: duration_text::in_words(request.duration),
             decided_at: stored.decided_at.map(clock_time),
             decided_by: stored.decided_by.clone(),
@@ -349,7 +351,7 @@ impl SessionView {
 }
 
 impl AccountView {
-    pub(crate) fn of(account: &Account, browsers: i64) -> Self {
+    pub(crate) fn of(account: &Account, browsers: i64, applications: Vec<String>) -> Self {
         let state = match (account.disabled_at, &account.password_hash) {
             (Some(_), _) => StateView {
                 word: "disabled",
@@ -372,7 +374,71 @@ impl AccountView {
             disabled: account.disabled_at.is_some(),
             created_at: clock_time(account.created_at),
             browsers,
+            applications,
+            ceiling: CeilingView::of(&account.ceiling),
             path: account_path(account.user_name.as_str()),
+        }
+    }
+}
+
+/// A ceiling as a form shows it: what is not limited is empty.
+#[derive(Debug)]
+pub(crate) struct CeilingView {
+    pub(crate) is_unlimited: bool,
+    pub(crate) tools: Vec<String>,
+    pub(crate) access: Vec<&'static str>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) longest: String,
+}
+
+impl CeilingView {
+    fn of(ceiling: &Ceiling) -> Self {
+        let tools = ceiling.tools.iter().flatten();
+        let resources = ceiling.resources.iter().flatten();
+        let access = ceiling.access.iter().flatten();
+        Self {
+            is_unlimited: ceiling.is_unlimited(),
+            tools: tools.map(ToString::to_string).collect(),
+            access: access.map(|level| level.as_str()).collect(),
+            resources: resources.map(ToString::to_string).collect(),
+            longest: ceiling
+                .longest()
+                .map(duration_text::format)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether the box of an access level is ticked.
+    pub(crate) fn has_access(&self, level: &str) -> bool {
+        self.access.contains(&level)
+    }
+}
+
+/// An application in the list or in full.
+#[derive(Debug)]
+pub(crate) struct ApplicationView {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) default_duration: String,
+    pub(crate) max_duration: String,
+    pub(crate) max_depth: u32,
+    /// Empty: every tool.
+    pub(crate) tools: Vec<String>,
+    pub(crate) approvers: Vec<String>,
+}
+
+impl ApplicationView {
+    pub(crate) fn of(staffed: &Staffed) -> Self {
+        let application = &staffed.application;
+        let tools = application.allowed_tools.iter().flatten();
+        Self {
+            id: application.id.to_string(),
+            name: application.name.clone(),
+            default_duration: duration_text::format(application.default_duration),
+            max_duration: duration_text::format(application.max_duration),
+            max_depth: application.max_depth,
+            tools: tools.map(ToString::to_string).collect(),
+            approvers: staffed.approvers.iter().map(ToString::to_string).collect(),
         }
     }
 }

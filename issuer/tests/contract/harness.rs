@@ -153,6 +153,39 @@ impl World {
         link.strip_prefix(ORIGIN).unwrap().to_owned()
     }
 
+    /// Adds an approver of these applications and signs them in.
+    pub(crate) async fn approver(&self, name: &str, applications: &[&str]) -> Browser {
+        let browser = self.person(name, &["approver"]).await;
+        for application in applications {
+            self.assign(application, name).await;
+        }
+        browser
+    }
+
+    /// Lets an approver decide for an application.
+    pub(crate) async fn assign(&self, application: &str, name: &str) {
+        let body = json!({"add_approvers": [name]}).to_string();
+        let path = format!("/v1/applications/{application}");
+        let reply = self.operate(&path, &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    }
+
+    /// Adds an application.
+    pub(crate) async fn application(&self, id: &str, more: &Value) {
+        let mut body = json!({"application": id, "name": format!("The {id}")});
+        let more = more.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(more);
+        let reply = self.operate("/v1/applications", &body.to_string()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    }
+
+    /// Limits what an approver may grant.
+    pub(crate) async fn limit(&self, name: &str, ceiling: &Value) {
+        let path = format!("/v1/accounts/{name}/ceiling");
+        let reply = self.operate(&path, &ceiling.to_string()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    }
+
     /// Posts JSON as the operator.
     pub(crate) async fn operate(&self, path: &str, body: &str) -> Reply {
         let operator = self.bearer("operator.token");
@@ -249,10 +282,15 @@ impl World {
     }
 
     pub(crate) async fn ask(&self, details: &Value) -> Reply {
+        self.ask_as("bailiwick-cli", details).await
+    }
+
+    /// Asks as a client of some application.
+    pub(crate) async fn ask_as(&self, client: &str, details: &Value) -> Reply {
         self.post_form(
             "/oauth/device_authorization",
             &[
-                ("client_id", "bailiwick-cli"),
+                ("client_id", client),
                 ("agent_name", "report writer"),
                 ("authorization_details", &details.to_string()),
             ],
@@ -268,11 +306,15 @@ impl World {
     }
 
     pub(crate) async fn poll(&self, asked: &Value) -> Reply {
+        self.poll_as("bailiwick-cli", asked).await
+    }
+
+    pub(crate) async fn poll_as(&self, client: &str, asked: &Value) -> Reply {
         self.post_form(
             "/oauth/token",
             &[
                 ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-                ("client_id", "bailiwick-cli"),
+                ("client_id", client),
                 ("device_code", asked["device_code"].as_str().unwrap()),
             ],
         )

@@ -14,9 +14,11 @@
 )]
 
 mod accounts;
+mod applications;
 mod approval;
 mod authorization_code;
 mod bad_input;
+mod ceilings;
 mod client_documents;
 mod clients;
 mod concurrency;

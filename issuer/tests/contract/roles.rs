@@ -6,7 +6,7 @@ use crate::harness::{Browser, PASSWORD, World};
 const ROLES: [&str; 3] = ["admin", "approver", "auditor"];
 
 /// Every page behind a sign-in, and the roles that may see it.
-const PAGES: [(&str, &[&str]); 8] = [
+const PAGES: [(&str, &[&str]); 10] = [
     ("/approvals", &["approver", "auditor"]),
     ("/approvals/{approval}", &["approver", "auditor"]),
     ("/approve", &["approver"]),
@@ -14,16 +14,22 @@ const PAGES: [(&str, &[&str]); 8] = [
     ("/sessions/ses_0", &["approver", "auditor"]),
     ("/accounts", &["admin", "auditor"]),
     ("/accounts/ada", &["admin", "auditor"]),
+    ("/applications", &["admin", "auditor"]),
+    ("/applications/default", &["admin", "auditor"]),
     ("/me", &["admin", "approver", "auditor"]),
 ];
 
 /// Every form behind a sign-in, and the roles that may send it.
-const FORMS: [(&str, &[&str]); 10] = [
+const FORMS: [(&str, &[&str]); 14] = [
     ("/approvals/{approval}", &["approver"]),
     ("/sessions/ses_0/revoke", &["approver"]),
     ("/accounts", &["admin"]),
     ("/accounts/nobody/roles", &["admin"]),
+    ("/accounts/nobody/ceiling", &["admin"]),
     ("/accounts/nobody/link", &["admin"]),
+    ("/applications", &["admin"]),
+    ("/applications/none", &["admin"]),
+    ("/applications/none/remove", &["admin"]),
     ("/accounts/nobody/disable", &["admin"]),
     ("/accounts/nobody/enable", &["admin"]),
     ("/accounts/nobody/sign-out", &["admin"]),
@@ -147,12 +153,16 @@ async fn auditor_sees_sessions_and_cannot_end_them() {
 async fn each_role_starts_where_its_work_is_and_sees_its_own_entries() {
     let (world, _) = World::with_approver().await;
     for (role, start, entries) in [
-        ("admin", "/accounts", ["/accounts"].as_slice()),
+        (
+            "admin",
+            "/accounts",
+            ["/accounts", "/applications"].as_slice(),
+        ),
         ("approver", "/approvals", &["/approvals", "/sessions"]),
         (
             "auditor",
             "/approvals",
-            &["/approvals", "/sessions", "/accounts"],
+            &["/approvals", "/sessions", "/accounts", "/applications"],
         ),
     ] {
         let mut browser = world.person(role, &[role]).await;
@@ -160,7 +170,7 @@ async fn each_role_starts_where_its_work_is_and_sees_its_own_entries() {
         let page = browser.get("/me").await.body;
         let (_, bar) = page.split_once("<nav").unwrap();
         let (bar, _) = bar.split_once("</nav>").unwrap();
-        for entry in ["/approvals", "/sessions", "/accounts"] {
+        for entry in ["/approvals", "/sessions", "/accounts", "/applications"] {
             let shown = bar.contains(&format!("href=\"{entry}\""));
             assert_eq!(shown, entries.contains(&entry), "{role} {entry}");
         }

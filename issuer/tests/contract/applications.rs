@@ -1,0 +1,536 @@
+//! Applications: separate policy surfaces, of which nothing is seen from another.
+
+use serde_json::{Value, json};
+
+use crate::harness::{AUDIENCE, Browser, ORIGIN, World, details};
+
+const APPLICATIONS: [&str; 3] = ["billing", "research", "support"];
+
+/// Every application with one approver of its own.
+async fn three() -> (World, Vec<Browser>) {
+    let (world, _) = World::with_approver().await;
+    let mut approvers = Vec::new();
+    for application in APPLICATIONS {
+        world.application(application, &json!({})).await;
+        let name = format!("of-{application}");
+        approvers.push(world.approver(&name, &[application]).await);
+    }
+    (world, approvers)
+}
+
+/// A request of an application, with a task that names it.
+async fn asked(world: &World, application: &str) -> Value {
+    let mut details = details();
+    details[0]["task"] = json!(format!("Work for {application}"));
+    let reply = world.ask_as(application, &details).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    reply.json()
+}
+
+fn path_of(link: &Value) -> String {
+    link.as_str()
+        .unwrap()
+        .strip_prefix(ORIGIN)
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn each_approver_sees_and_decides_the_requests_of_their_own_application_alone() {
+    let (world, mut approvers) = three().await;
+    for (mine, application) in APPLICATIONS.iter().enumerate() {
+        let asked = asked(&world, application).await;
+        let form = approvers[mine]
+            .open(&asked)
+            .await
+            .with("decision", "approve");
+        let task = format!("Work for {application}");
+        for (other, stranger) in approvers.iter_mut().enumerate() {
+            let list = stranger.get("/approvals").await.body;
+            assert_eq!(list.contains(&task), other == mine, "{other} {application}");
+            if other == mine {
+                continue;
+            }
+            let code = path_of(&asked["verification_uri_complete"]);
+            let found = stranger.get(&code).await;
+            assert_eq!(found.status, 404, "{other} {application}");
+            assert!(found.body.contains("unknown_user_code"), "{}", found.body);
+            let page = stranger.get(&form.path).await;
+            assert_eq!(
+                page.verdict(),
+                (404, "request_not_found"),
+                "{other} {application}"
+            );
+            let csrf = stranger.csrf().await;
+            for decision in ["approve", "deny"] {
+                let theirs = form.clone().set("csrf", &csrf).set("decision", decision);
+                let reply = stranger.submit(&theirs).await;
+                assert_eq!(
+                    reply.verdict(),
+                    (404, "request_not_found"),
+                    "{other} {application}"
+                );
+            }
+        }
+        let mine = &mut approvers[mine];
+        assert_eq!(mine.submit(&form).await.status, 303, "{application}");
+    }
+}
+
+#[tokio::test]
+async fn each_approver_sees_and_ends_the_sessions_of_their_own_application_alone() {
+    let (world, mut approvers) = three().await;
+    for (mine, application) in APPLICATIONS.iter().enumerate() {
+        let asked = asked(&world, application).await;
+        let decided = approvers[mine].open(&asked).await.path;
+        let session = approvers[mine].approve(&asked).await;
+        let (page, revoke) = (
+            format!("/sessions/{session}"),
+            format!("/sessions/{session}/revoke"),
+        );
+        for (other, stranger) in approvers.iter_mut().enumerate() {
+            let list = stranger.get("/sessions").await.body;
+            assert_eq!(
+                list.contains(&session),
+                other == mine,
+                "{other} {application}"
+            );
+            if other == mine {
+                continue;
+            }
+            let seen = stranger.get(&page).await;
+            assert_eq!(
+                seen.verdict(),
+                (404, "session_not_found"),
+                "{other} {application}"
+            );
+            let ended = stranger.send(&revoke, &[]).await;
+            assert_eq!(
+                ended.verdict(),
+                (404, "session_not_found"),
+                "{other} {application}"
+            );
+            let decided = stranger.get(&decided).await;
+            assert_eq!(
+                decided.verdict(),
+                (404, "request_not_found"),
+                "{other} {application}"
+            );
+        }
+        assert_eq!(
+            world.poll_as(application, &asked).await.status,
+            200,
+            "nobody ended it"
+        );
+        assert_eq!(approvers[mine].send(&revoke, &[]).await.location(), page);
+    }
+}
+
+#[tokio::test]
+async fn no_approver_sees_the_applications_or_accounts_themselves() {
+    let (_world, mut approvers) = three().await;
+    for application in APPLICATIONS {
+        for path in [
+            "/applications".to_owned(),
+            format!("/applications/{application}"),
+            format!("/accounts/of-{application}"),
+        ] {
+            for approver in &mut approvers {
+                assert_eq!(
+                    approver.get(&path).await.verdict(),
+                    (403, "role_needed"),
+                    "{path}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn client_of_one_application_cannot_collect_for_another() {
+    let (world, mut approvers) = three().await;
+    let asked = asked(&world, "billing").await;
+    approvers[0].approve(&asked).await;
+    for other in ["research", "support", "bailiwick-cli"] {
+        let poll = world.poll_as(other, &asked).await;
+        assert_eq!(poll.oauth(), (400, "invalid_grant".to_owned()), "{other}");
+    }
+    assert_eq!(world.poll_as("billing", &asked).await.status, 200);
+}
+
+#[tokio::test]
+async fn auditor_sees_every_application_and_decides_for_none() {
+    let (world, mut approvers) = three().await;
+    let mut auditor = world.person("olga", &["auditor", "approver"]).await;
+    let asked = asked(&world, "billing").await;
+    let form = approvers[0].open(&asked).await.with("decision", "approve");
+    assert!(
+        auditor
+            .get("/approvals")
+            .await
+            .body
+            .contains("Work for billing")
+    );
+    let page = auditor.get(&form.path).await.body;
+    assert!(page.contains("id=\"may-not-decide\""), "{page}");
+    let csrf = auditor.csrf().await;
+    let theirs = form.clone().set("csrf", &csrf);
+    for form in [theirs.clone(), theirs.set("decision", "deny")] {
+        let reply = auditor.submit(&form).await;
+        assert_eq!(reply.verdict(), (403, "not_your_application"));
+    }
+    let session = approvers[0].approve(&asked).await;
+    assert_eq!(
+        auditor.get(&format!("/sessions/{session}")).await.status,
+        200
+    );
+    let ended = auditor
+        .send(&format!("/sessions/{session}/revoke"), &[])
+        .await;
+    assert_eq!(ended.verdict(), (403, "not_your_application"));
+}
+
+#[tokio::test]
+async fn assignment_that_is_taken_back_ends_at_once() {
+    let (world, mut approvers) = three().await;
+    let asked = asked(&world, "billing").await;
+    let form = approvers[0].open(&asked).await.with("decision", "approve");
+    let body = json!({"remove_approvers": ["of-billing"]}).to_string();
+    assert_eq!(
+        world
+            .operate("/v1/applications/billing", &body)
+            .await
+            .status,
+        200
+    );
+    let reply = approvers[0].submit(&form).await;
+    assert_eq!(reply.verdict(), (404, "request_not_found"));
+    world.assign("billing", "of-billing").await;
+    assert_eq!(approvers[0].submit(&form).await.status, 303);
+}
+
+#[tokio::test]
+async fn tool_that_an_application_does_not_use_is_refused_when_it_is_asked_for() {
+    let (world, mut ada) = World::with_approver().await;
+    let tools = json!({"allowed_tools": ["files.read_file", "files.w*"]});
+    let body = json!({"application": "x", "allowed_tools": tools["allowed_tools"]}).to_string();
+    assert_eq!(
+        world.operate("/v1/applications", &body).await.verdict(),
+        (400, "malformed_json"),
+        "a star stands for whole parts of a name"
+    );
+    world
+        .application("narrow", &json!({"allowed_tools": ["files.read_file"]}))
+        .await;
+    world
+        .application("wide", &json!({"allowed_tools": ["files.*"]}))
+        .await;
+    let refused = world.ask_as("narrow", &details()).await;
+    assert_eq!(
+        refused.oauth(),
+        (400, "invalid_authorization_details".to_owned())
+    );
+    assert!(
+        refused
+            .body
+            .contains("`files.write_file` is not among those"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(world.ask_as("wide", &details()).await.status, 200);
+    assert!(!ada.get("/approvals").await.body.contains("report writer"));
+}
+
+#[tokio::test]
+async fn tool_that_was_taken_away_meanwhile_is_not_granted() {
+    let (world, mut approvers) = three().await;
+    let asked = asked(&world, "billing").await;
+    let form = approvers[0].open(&asked).await.with("decision", "approve");
+    let set = |tools: Value| json!({"allowed_tools": tools}).to_string();
+    world
+        .operate("/v1/applications/billing", &set(json!(["files.read_file"])))
+        .await;
+    let reply = approvers[0].submit(&form).await;
+    assert_eq!(reply.verdict(), (409, "tool_not_allowed"));
+    let page = approvers[0].get(&form.path).await.body;
+    assert!(page.contains("data-barred=\"files.write_file\""), "{page}");
+    world
+        .operate("/v1/applications/billing", &set(Value::Null))
+        .await;
+    assert_eq!(approvers[0].submit(&form).await.status, 303);
+}
+
+#[tokio::test]
+async fn sessions_are_as_long_as_their_application_lets_them_be() {
+    let (world, _) = World::with_approver().await;
+    let limits = json!({"default_duration": 60, "max_duration": 120, "max_depth": 1});
+    world.application("brief", &limits).await;
+    let mut bob = world.approver("bob", &["brief"]).await;
+    let ask = |duration: Value| {
+        let mut details = details();
+        details[0]["duration"] = duration;
+        details
+    };
+    assert_eq!(world.ask_as("brief", &ask(json!(120))).await.status, 200);
+    let refused = world.ask_as("brief", &ask(json!(121))).await;
+    assert_eq!(
+        refused.oauth(),
+        (400, "invalid_authorization_details".to_owned())
+    );
+    let mut usual = details();
+    usual[0].as_object_mut().unwrap().remove("duration");
+    let usual = world.ask_as("brief", &usual).await.json();
+    bob.approve(&usual).await;
+    let token = world.poll_as("brief", &usual).await.json();
+    assert_eq!(token["expires_in"], 60);
+    let long = world.ask_as("brief", &ask(json!(120))).await.json();
+    let shorter = json!({"default_duration": 30, "max_duration": 45}).to_string();
+    assert_eq!(
+        world
+            .operate("/v1/applications/brief", &shorter)
+            .await
+            .status,
+        200
+    );
+    let form = bob.open(&long).await;
+    assert!(
+        form.page.contains("You may grant 45 seconds."),
+        "{}",
+        form.page
+    );
+    let form = form.set("duration", "2m").with("decision", "approve");
+    bob.submit(&form).await;
+    assert_eq!(world.poll_as("brief", &long).await.json()["expires_in"], 45);
+}
+
+#[tokio::test]
+async fn removing_an_application_ends_its_sessions_and_requests_and_no_others() {
+    let (world, mut approvers) = three().await;
+    let mut sessions = Vec::new();
+    for (mine, application) in ["billing", "research"].iter().enumerate() {
+        let asked = asked(&world, application).await;
+        sessions.push(approvers[mine].approve(&asked).await);
+        assert_eq!(world.poll_as(application, &asked).await.status, 200);
+    }
+    let waiting = asked(&world, "billing").await;
+    let form = approvers[0]
+        .open(&waiting)
+        .await
+        .with("decision", "approve");
+    let elsewhere = asked(&world, "research").await;
+    let removed = world.operate("/v1/applications/billing/remove", "").await;
+    assert_eq!(
+        removed.json(),
+        json!({"application": "billing", "sessions_revoked": 1, "requests_denied": 1})
+    );
+
+    let listed = world.get("/v1/revocations").await.body;
+    let signed: Value = serde_json::from_str(&listed).unwrap();
+    assert!(signed.to_string().len() > 10);
+    let operator = world.bearer("operator.token");
+    let states = world.get_as("/v1/sessions", &operator).await.json();
+    for session in states["sessions"].as_array().unwrap() {
+        let ended = session["session"] == json!(sessions[0]);
+        let state = if ended { "revoked" } else { "active" };
+        assert_eq!(session["state"], state, "{session}");
+    }
+    assert_eq!(
+        approvers[0].submit(&form).await.verdict(),
+        (409, "already_denied")
+    );
+    assert_eq!(
+        world.ask_as("billing", &details()).await.oauth(),
+        (401, "invalid_client".to_owned())
+    );
+    assert_eq!(
+        approvers[1].open(&elsewhere).await.path.len(),
+        form.path.len()
+    );
+    assert_eq!(
+        world
+            .get_as("/v1/applications/billing", &operator)
+            .await
+            .verdict(),
+        (404, "application_not_found")
+    );
+    let again = json!({"application": "billing"}).to_string();
+    assert_eq!(
+        world.operate("/v1/applications", &again).await.verdict(),
+        (409, "application_exists")
+    );
+    let (event, fields) = world.record().pop().unwrap();
+    assert_eq!(event, "application_removed");
+    assert_eq!(fields["sessions"], json!([sessions[0]]));
+}
+
+#[tokio::test]
+async fn admin_makes_changes_and_removes_an_application_by_hand() {
+    let (world, mut ada) = World::with_approver().await;
+    let added = ada
+        .send("/applications", &[("id", "desk"), ("name", "Help desk")])
+        .await;
+    assert_eq!(added.location(), "/applications/desk");
+    let page = ada.get("/applications").await.body;
+    assert!(
+        page.contains("Help desk") && page.contains("nobody decides for it"),
+        "{page}"
+    );
+    let fields = [
+        ("name", "Help desk, Bonn"),
+        ("default_duration", "10m"),
+        ("max_duration", "1h"),
+        ("max_depth", "2"),
+        ("tools", "files.read_file\r\nfiles.search\r\n"),
+        ("approver", "ada"),
+    ];
+    assert_eq!(
+        ada.send("/applications/desk", &fields).await.location(),
+        "/applications/desk"
+    );
+    let operator = world.bearer("operator.token");
+    assert_eq!(
+        world
+            .get_as("/v1/applications/desk", &operator)
+            .await
+            .json(),
+        json!({
+            "application": "desk",
+            "name": "Help desk, Bonn",
+            "default_duration": 600,
+            "max_duration": 3600,
+            "max_depth": 2,
+            "allowed_tools": ["files.read_file", "files.search"],
+            "approvers": ["ada"],
+        })
+    );
+    let page = ada.get("/applications/desk").await.body;
+    assert!(page.contains("value=\"ada\" checked"), "{page}");
+    let asked = json!([{"type": "mcp_tools", "locations": [AUDIENCE], "task": "t",
+        "tools": [{"name": "files.search", "resources": ["files"]}]}]);
+    let asked = world.ask_as("desk", &asked).await.json();
+    assert!(ada.open(&asked).await.page.contains("Help desk, Bonn"));
+    assert_eq!(
+        ada.send("/applications/desk/remove", &[]).await.location(),
+        "/applications"
+    );
+    assert_eq!(
+        ada.get("/applications/desk").await.verdict(),
+        (404, "application_not_found")
+    );
+    assert!(!ada.get("/applications").await.body.contains("Help desk"));
+}
+
+#[tokio::test]
+async fn application_that_makes_no_sense_is_refused() {
+    let (world, mut ada) = World::with_approver().await;
+    world.application("desk", &json!({})).await;
+    world.person("olga", &["auditor"]).await;
+    let week = 7 * 24 * 60 * 60;
+    for (body, verdict) in [
+        (json!({"application": "desk"}), (409, "application_exists")),
+        (
+            json!({"application": "default"}),
+            (409, "application_exists"),
+        ),
+        (json!({"application": ""}), (422, "invalid_application")),
+        (json!({}), (422, "invalid_application")),
+        (json!({"application": "Desk"}), (422, "invalid_application")),
+        (json!({"application": ".."}), (422, "invalid_application")),
+        (json!({"application": "a/b"}), (422, "invalid_application")),
+        (
+            json!({"application": "a".repeat(65)}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "name": ""}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "name": "x".repeat(81)}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "default_duration": 0}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "max_duration": 899}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "max_duration": week + 1}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "max_depth": 17}),
+            (422, "invalid_application"),
+        ),
+        (
+            json!({"application": "n", "add_approvers": ["nobody"]}),
+            (422, "invalid_role"),
+        ),
+        (
+            json!({"application": "n", "add_approvers": ["olga"]}),
+            (422, "invalid_role"),
+        ),
+        (
+            json!({"application": "n", "client": "x"}),
+            (400, "malformed_json"),
+        ),
+    ] {
+        let reply = world.operate("/v1/applications", &body.to_string()).await;
+        assert_eq!(reply.verdict(), verdict, "{body}");
+    }
+    for (body, verdict) in [
+        (
+            json!({"application": "other"}),
+            (422, "invalid_application"),
+        ),
+        (json!({"max_duration": 60}), (422, "invalid_application")),
+    ] {
+        let reply = world
+            .operate("/v1/applications/desk", &body.to_string())
+            .await;
+        assert_eq!(reply.verdict(), verdict, "{body}");
+    }
+    let edges = json!({
+        "application": "a".repeat(64),
+        "name": "x".repeat(80),
+        "max_duration": week,
+        "max_depth": 16,
+        "allowed_tools": vec!["files.*"; 256],
+    });
+    let reply = world.operate("/v1/applications", &edges.to_string()).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let over = json!({"allowed_tools": vec!["files.*"; 257]}).to_string();
+    assert_eq!(
+        world
+            .operate("/v1/applications/desk", &over)
+            .await
+            .verdict(),
+        (422, "invalid_application")
+    );
+    let missing = ada.send("/applications/none/remove", &[]).await;
+    assert_eq!(missing.verdict(), (404, "application_not_found"));
+}
+
+#[tokio::test]
+async fn applications_need_the_operators_token() {
+    let (world, _) = World::with_approver().await;
+    let gateway = world.bearer("gateway.token");
+    for path in ["/v1/applications", "/v1/applications/default"] {
+        assert_eq!(
+            world.get(path).await.verdict(),
+            (401, "missing_credentials"),
+            "{path}"
+        );
+        let reply = world.get_as(path, &gateway).await;
+        assert_eq!(reply.verdict(), (401, "bad_credentials"), "{path}");
+    }
+    for path in ["", "/default", "/default/remove"] {
+        let reply = world
+            .post_json(&format!("/v1/applications{path}"), &gateway, "{}")
+            .await;
+        assert_eq!(reply.verdict(), (401, "bad_credentials"), "{path}");
+    }
+}
