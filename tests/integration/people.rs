@@ -1,8 +1,12 @@
 //! Accounts and their roles, from the command line into a real browser.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use crate::harness::agent::Wish;
 use crate::harness::browser::Browser;
+use crate::harness::eventually;
 use crate::harness::service::{Bailiwick, Place};
 use crate::harness::visitor::{PASSWORD, Visitor};
 
@@ -44,6 +48,89 @@ async fn account_from_the_command_line_lives_in_a_browser_until_it_is_disabled()
     assert_eq!(disabled.expect_code(0).json()["state"], "disabled");
     bob.goto(&format!("{}/accounts", servers.issuer)).await;
     bob.arrives_at("/sign-in").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn application_of_its_own_is_decided_by_its_approver_within_their_ceiling() {
+    let servers = Bailiwick::up();
+    Visitor::signs_up(&servers);
+    let bob = joins(&servers, "bob", "approver").await;
+    bob.arrives_at("/approvals").await;
+    let added = servers.run(&[
+        "applications",
+        "add",
+        "support",
+        "--name",
+        "Help desk",
+        "--tool",
+        "files.*",
+        "--approver",
+        "bob",
+        "--longest-session",
+        "1h",
+    ]);
+    let added = added.expect_code(0).json();
+    assert_eq!(added["event"], "application_added");
+    assert_eq!(added["allowed_tools"], json!(["files.*"]));
+    let limited = servers.run(&[
+        "accounts",
+        "set-ceiling",
+        "bob",
+        "--access",
+        "read",
+        "--resource",
+        "files/reports",
+    ]);
+    let expected = json!({"access": ["read"], "resources": ["files/reports"]});
+    assert_eq!(limited.expect_code(0).json()["ceiling"], expected);
+
+    let wish = Wish {
+        tools: &["files.read_file", "files.delete_file"],
+        resources: &["files"],
+        task: "Answer a customer",
+        time: "10m",
+    };
+    let asked = servers.request(&wish, &["--client-id", "support"]);
+    bob.goto(&asked.approval_url).await;
+    bob.reads("Help desk").await;
+    bob.reads("You may not grant `destructive` access of `files.delete_file`.")
+        .await;
+    bob.reads("You may grant only what is under files/reports.")
+        .await;
+    bob.click("input[name=resource][value='files.read_file#0']")
+        .await;
+    bob.click("#approve").await;
+    bob.reads("beyond_ceiling").await;
+    bob.goto(&asked.approval_url).await;
+    bob.click("input[name=resource][value='files.read_file#0']")
+        .await;
+    bob.fill("input[name='path.files.read_file#0']", "files/reports")
+        .await;
+    bob.click("#approve").await;
+    bob.find("#approved").await;
+    let granted = asked.granted();
+    assert!(
+        !granted.details.to_string().contains("delete"),
+        "{}",
+        granted.details
+    );
+
+    let removed = servers
+        .run(&["applications", "remove", "support"])
+        .expect_code(0)
+        .json();
+    assert_eq!(removed["sessions_revoked"], 1);
+    eventually(
+        "the gateway to refuse the token",
+        Duration::from_secs(5),
+        || {
+            let ended = servers.call_with(&granted.token, "files.read_file", "path=reports/q3.md");
+            match ended.code() {
+                Some(4) => Ok(()),
+                _ => Err(ended.json().to_string()),
+            }
+        },
+    );
 }
 
 #[test]
