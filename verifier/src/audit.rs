@@ -417,6 +417,18 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_tells_the_number_and_hash_of_its_last_line() {
+        let mut chain = Chain::new();
+        assert_eq!((chain.seq(), chain.hash()), (0, GENESIS));
+        for seq in 1..=3 {
+            let line = chain.append(AT, "call", json!({})).unwrap();
+            let entry = Entry::parse(&line).unwrap();
+            assert_eq!((chain.seq(), chain.hash()), (seq, entry.hash.as_str()));
+            assert_eq!(Chain::resume(&line), Ok(chain.clone()));
+        }
+    }
+
+    #[test]
     fn every_changed_byte_is_found() {
         let lines = lines(3);
         for at in 0..lines[1].len() {
@@ -545,6 +557,7 @@ mod tests {
 
     #[test]
     fn the_last_number_is_the_last_exact_one() {
+        assert_eq!(MAX_SEQ, 9_007_199_254_740_991);
         let mut chain = Chain {
             seq: MAX_SEQ - 1,
             hash: GENESIS.to_owned(),

@@ -434,6 +434,35 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_helps_where_only_the_token_lacks_a_right() {
+        let text = || "x".to_owned();
+        let (tool, resource) = (text(), text());
+        for lacking in [
+            Denied::ToolNotGranted {
+                tool: text(),
+                access: Access::Read,
+            },
+            Denied::ResourceNotGranted { tool, resource },
+            Denied::CaveatFailed {
+                block: 0,
+                delegate: None,
+                condition: text(),
+            },
+        ] {
+            assert!(lacking.may_be_approved(), "{lacking}");
+        }
+        for other in [
+            Denied::PolicyDenied { what: text() },
+            Denied::ApprovalRequired { what: text() },
+            Denied::BudgetExhausted { what: text() },
+            Denied::HolderProofMissing,
+            Denied::BadSignature,
+        ] {
+            assert!(!other.may_be_approved(), "{other}");
+        }
+    }
+
+    #[test]
     fn codes_are_distinct() {
         let mut codes = Denied::ALL_CODES.to_vec();
         codes.sort_unstable();

@@ -314,6 +314,20 @@ mod tests {
     };
 
     #[test]
+    fn a_signature_that_does_not_hold_is_refused_by_the_name_of_its_domain() {
+        for domain in [Domain::KeySet, Domain::Revocations] {
+            let shown = SignatureError::BadSignature { domain }.to_string();
+            assert!(shown.contains(&format!("`{}`", domain.as_str())), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_may_have_signed_can_be_read_as_it_came() {
+        let document = sign(Domain::KeySet, b"payload", &key(1));
+        assert_eq!(document.dangerous_unverified_payload(), b"payload");
+    }
+
+    #[test]
     fn a_signed_document_verifies_with_its_key_and_domain() {
         let document = sign(Domain::KeySet, b"payload", &key(1));
         assert_eq!(
@@ -421,6 +435,7 @@ mod tests {
 
     #[test]
     fn size_bound_is_inclusive() {
+        assert_eq!(MAX_DOCUMENT_BYTES, 16_777_216);
         let mut json = br#"{"payload":"YQ","signature":"YQ"}"#.to_vec();
         json.resize(MAX_DOCUMENT_BYTES, b' ');
         assert!(SignedDocument::from_json(&json).is_ok());
