@@ -8,13 +8,17 @@
 //! it afterwards. Whatever goes wrong here (a collision, a full cache, a panic elsewhere) costs
 //! work, never an answer.
 
+mod hashed;
+
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, RandomState},
     sync::{Mutex, MutexGuard},
 };
 
 use bailiwick_datalog::Timestamp;
+
+use self::hashed::Hashed;
 
 /// How many parts have an account of their own.
 const SHARDS: usize = 16;
@@ -299,26 +303,6 @@ enum Look {
     Spared,
     /// It has ended, or nobody asked.
     Over,
-}
-
-/// The hash of what is a hash already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 #[cfg(test)]

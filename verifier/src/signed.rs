@@ -322,6 +322,13 @@ mod tests {
     }
 
     #[test]
+    fn a_public_key_shows_itself() {
+        let (key, text) = (public(1), public(1).to_string());
+        assert_eq!(format!("{key:?}"), format!("PublicKeyHex({text})"));
+        assert_eq!(text, format!("ed25519/{}", hex::encode(key.to_bytes())));
+    }
+
+    #[test]
     fn what_nobody_may_have_signed_can_be_read_as_it_came() {
         let document = sign(Domain::KeySet, b"payload", &key(1));
         assert_eq!(document.dangerous_unverified_payload(), b"payload");

@@ -135,6 +135,7 @@ fn an_applied_list_clears_and_refuses_until_the_staleness_bound() {
     let dir = stored();
     let list = open(dir.path());
     apply(&list, &snapshot(6, &[2], &[]));
+    assert_eq!(list.max_staleness(), MAX);
     let at = |n, now| list.check("s", &[id(n)], now);
     assert_eq!(at(3, START + MAX), RevocationStatus::Clear);
     assert_eq!(
