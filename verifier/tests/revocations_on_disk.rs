@@ -295,6 +295,33 @@ fn an_older_database_loses_to_the_snapshot() {
 }
 
 #[test]
+fn of_two_lists_with_one_number_the_signed_file_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    apply(&open(dir.path()), &snapshot(5, &[3], &[]));
+    put_snapshot(dir.path(), &snapshot(5, &[2], &["gone"]));
+    assert_reopens_with_everything(dir.path());
+}
+
+#[cfg(unix)]
+#[test]
+fn copies_that_agree_are_not_written_again() {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = stored();
+    let written = || {
+        let path = dir.path().join("revocations.snapshot");
+        fs::metadata(path).unwrap().ino()
+    };
+    let before = written();
+    let list = open(dir.path());
+    assert_eq!(written(), before);
+    apply(&list, &snapshot(5, &[2], &["gone"]));
+    assert_eq!(written(), before);
+    apply(&list, &snapshot(6, &[2], &["gone"]));
+    assert_ne!(written(), before);
+}
+
+#[test]
 fn an_older_or_missing_or_damaged_snapshot_loses_to_the_database() {
     let other_key = signed::sign(
         Domain::Revocations,
