@@ -191,6 +191,17 @@ fn a_newer_list_drops_what_it_no_longer_names() {
 }
 
 #[test]
+fn a_newer_list_is_whole_in_the_database_alone() {
+    let dir = stored();
+    apply(&open(dir.path()), &snapshot(6, &[3], &[]));
+    fs::remove_file(dir.path().join("revocations.snapshot")).unwrap();
+    let list = open(dir.path());
+    assert_eq!(list.seq(), Some(6));
+    assert_eq!(check(&list, 3), REVOKED);
+    assert_eq!(check(&list, 2), NEVER_FETCHED);
+}
+
+#[test]
 fn a_second_opener_is_told_that_the_list_is_in_use() {
     let dir = stored();
     let first = open(dir.path());
@@ -284,6 +295,25 @@ fn a_database_of_other_bytes_loses_to_the_snapshot() {
         fs::write(&file, vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
         assert_reopens_with_everything(dir.path());
     }
+}
+
+#[test]
+fn a_database_with_an_emptied_configuration_loses_to_the_snapshot() {
+    let dir = stored();
+    fs::write(database(dir.path()).join("conf"), "").unwrap();
+    assert_reopens_with_everything(dir.path());
+}
+
+#[test]
+fn a_database_that_the_system_cannot_open_is_no_damaged_one() {
+    let dir = stored();
+    fs::remove_dir_all(database(dir.path())).unwrap();
+    fs::write(database(dir.path()), "in the way").unwrap();
+    assert!(matches!(
+        SledRevocations::open(dir.path(), MAX, &keys()),
+        Err(StoreError::Io { action: "open", .. })
+    ));
+    assert_eq!(fs::read(database(dir.path())).unwrap(), b"in the way");
 }
 
 #[test]
