@@ -27,6 +27,7 @@ pub(crate) use stored::read_granted;
 
 use crate::{
     catalogue::{CatalogueSnapshot, CatalogueTool},
+    rules::Rule,
     tool_pattern::{ToolPattern, any_matches},
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Application {
     pub(crate) max_depth: u32,
     /// `None`: every tool of the catalogue.
     pub(crate) allowed_tools: Option<Vec<ToolPattern>>,
+    /// What is demanded beyond one approver's word.
+    pub(crate) rules: Vec<Rule>,
 }
 
 impl Application {

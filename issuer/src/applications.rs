@@ -13,6 +13,7 @@ use crate::{
     access_request::Application,
     core::{Core, Unavailable},
     people::Actor,
+    rules::{MAX_RULES, Rule},
     store::{Account, Change, StoreError, accounts, applications, requests, revocations},
     text::visible_line,
     tool_pattern::{MAX_PATTERNS, ToolPattern},
@@ -59,6 +60,9 @@ pub(crate) enum ApplicationError {
     /// Too many tools.
     #[error("more than {MAX_PATTERNS} tool patterns")]
     TooManyTools,
+    /// Too many rules.
+    #[error("more than {MAX_RULES} rules")]
+    TooManyRules,
     /// An approver that is none.
     #[error("`{0}` is not an account with the role approver")]
     NotAnApprover(String),
@@ -82,6 +86,7 @@ pub(crate) struct Wanted {
     pub(crate) max_depth: Option<u32>,
     /// `Some(None)`: every tool of the catalogue.
     pub(crate) allowed_tools: Option<Option<Vec<ToolPattern>>>,
+    pub(crate) rules: Option<Vec<Rule>>,
     /// User names.
     pub(crate) approvers: Option<Approvers>,
 }
@@ -155,6 +160,7 @@ impl Core {
             max_duration: Duration::from_secs(8 * 60 * 60),
             max_depth: 3,
             allowed_tools: None,
+            rules: Vec::new(),
         };
         let application = apply(fresh, &wanted)?;
         let now = self.clock.now().utc;
@@ -264,6 +270,7 @@ pub(crate) fn describe(application: &Application, approvers: &[Principal]) -> Va
         "max_duration": application.max_duration.as_secs(),
         "max_depth": application.max_depth,
         "allowed_tools": application.allowed_tools,
+        "rules": application.rules,
         "approvers": approvers,
     })
 }
@@ -308,6 +315,10 @@ fn apply(before: Application, wanted: &Wanted) -> Result<Application, Applicatio
     {
         return Err(ApplicationError::TooManyTools);
     }
+    let rules = wanted.rules.clone().unwrap_or(before.rules);
+    if rules.len() > MAX_RULES {
+        return Err(ApplicationError::TooManyRules);
+    }
     Ok(Application {
         id: before.id,
         name,
@@ -315,6 +326,7 @@ fn apply(before: Application, wanted: &Wanted) -> Result<Application, Applicatio
         max_duration,
         max_depth,
         allowed_tools,
+        rules,
     })
 }
 

@@ -3,23 +3,29 @@
 //! The decision is bound to the digest of what was shown and to the state the request was
 //! in; the swap in the store makes sure that of many decisions one counts.
 
-use bailiwick_datalog::{ApplicationId, SessionId, Timestamp, ToolName};
-use serde_json::json;
+mod conditions;
+mod outlook;
+
+use bailiwick_datalog::{SessionId, Timestamp, ToolName};
+use serde_json::{Value, json};
 use thiserror::Error;
 
+use self::conditions::Conditions;
 use crate::{
     access_request::{AccessRequest, RequestDigest, Selection, ToolScope},
     asking::Unfit,
     core::{Core, Unavailable},
     ids::fresh_id,
     narrowing::{Choice, Granted, NarrowingError, narrow},
-    people::{AuthorityError, Beyond, Sight, authority},
+    people::{Authority, AuthorityError, Beyond, authority},
     store::{
-        self, Account, Change, NewSession, RequestState, StoredRequest, applications, requests,
-        sessions,
+        self, Account, Change, Decider, NewFirstApproval, NewSession, RequestState, StoredRequest,
+        first_approvals, prompts, requests, sessions,
     },
     text::visible_paragraphs,
 };
+
+pub(crate) use outlook::Outlook;
 
 /// Longest instructions or reason, in characters.
 const MAX_WORDS: usize = 2_000;
@@ -51,6 +57,15 @@ pub(crate) enum DecisionError {
     /// More than this approver may grant.
     #[error("beyond what you may grant: {}; narrow it, or leave it to somebody who may", list(.0))]
     BeyondCeiling(Vec<Beyond>),
+    /// The one who asks would approve.
+    #[error("you asked for this yourself; somebody else has to approve it")]
+    SelfApproval,
+    /// The first approver would be the second as well.
+    #[error("you have approved this already; another person has to approve it as well")]
+    SamePerson,
+    /// The second approver would grant more than the first did.
+    #[error("that is more than the first approver granted; the second may only narrow it")]
+    WiderThanFirst,
     /// The approver's choice cannot be granted.
     #[error(transparent)]
     Narrowing(#[from] NarrowingError),
@@ -118,7 +133,8 @@ pub(crate) fn check_open(request: &StoredRequest, now: Timestamp) -> Result<(), 
 
 impl Core {
     /// Grants what the approver chose out of the request that was shown. The session runs
-    /// from this moment.
+    /// from this moment, unless the application wants a second person's word: then this is the
+    /// first, and the request goes on waiting.
     ///
     /// # Errors
     /// [`DecisionError`].
@@ -129,55 +145,120 @@ impl Core {
         shown: RequestDigest,
         choice: &Choice,
         instructions: &str,
-    ) -> Result<SessionId, DecisionError> {
+    ) -> Result<(), DecisionError> {
         let now = self.clock.now().utc;
         let request = self.open_request(id, shown, now).await?;
         let granted = narrow(&request.request, choice)?;
         self.check_picked(&request.request, &granted).await?;
         let instructions = words(instructions)?;
-        let session = self.approved_session(&request, &granted, now).await?;
 
         let mut change = self.store.change().await?;
-        let application = &request.request.application;
-        let authorized = authority(&mut change, approver, application).await?;
-        check_tools(&mut change, application, &granted).await?;
-        check_ceiling(&authorized, &granted)?;
-        let by = approver.user_name.as_str();
-        if !requests::swap_to_approved(&mut change, id, shown, by, now).await? {
+        let asked = &request.request;
+        let authority = authority(&mut change, approver, &asked.application, now).await?;
+        let conditions = conditions::check(&mut change, id, asked, &granted, &authority).await?;
+        let approval = Approval {
+            id,
+            shown,
+            request: &request,
+            granted: &granted,
+            instructions: instructions.or_else(|| conditions.words_of_first()),
+            authority: &authority,
+            now,
+        };
+        if conditions.needs_another {
+            return self.record_first(change, &approval).await;
+        }
+        self.record_approval(change, &approval, &conditions).await
+    }
+
+    async fn record_first(
+        &self,
+        mut change: Change,
+        approval: &Approval<'_>,
+    ) -> Result<(), DecisionError> {
+        let (id, now, authority) = (approval.id, approval.now, approval.authority);
+        if !requests::is_open(&mut change, id, approval.shown, now).await? {
             drop(change);
             return Err(self.why_not_open(id, now).await);
         }
-        let details = granted.authorization_details(&request.request);
+        let details = approval.details();
+        let behalf = authority.on_behalf_of.as_ref();
+        first_approvals::insert(
+            &mut change,
+            &NewFirstApproval {
+                request: id,
+                account: &authority.account.id,
+                on_behalf_of: behalf.map(|account| account.id.as_str()),
+                granted_json: &details.to_string(),
+                instructions: approval.instructions.as_deref(),
+                approved_at: now,
+            },
+        )
+        .await?;
+        let by = authority.account.user_name.as_str();
+        let fields = json!({
+            "approval": id,
+            "by": by,
+            "on_behalf_of": authority.behalf(),
+            "request_digest": approval.shown.to_hex(),
+            "granted": details,
+        });
+        self.seal(change, now, "request_approved_once", fields)
+            .await?;
+        tracing::info!(approval = id, by, "request approved by the first of two");
+        Ok(())
+    }
+
+    async fn record_approval(
+        &self,
+        mut change: Change,
+        approval: &Approval<'_>,
+        conditions: &Conditions,
+    ) -> Result<(), DecisionError> {
+        let (id, now, authority) = (approval.id, approval.now, approval.authority);
+        let session = self
+            .approved_session(approval.request, approval.granted, now)
+            .await?;
+        let decider = approval.decider();
+        if !requests::swap_to_approved(&mut change, id, approval.shown, decider, now).await? {
+            drop(change);
+            return Err(self.why_not_open(id, now).await);
+        }
+        let details = approval.details();
         sessions::insert_session(
             &mut change,
             &NewSession {
                 id: &session.id,
                 request_id: id,
-                principal: &approver.user_name,
+                principal: &authority.account.user_name,
                 granted_json: &details.to_string(),
-                instructions: instructions.as_deref(),
+                instructions: approval.instructions.as_deref(),
                 approved_at: now,
                 expires_at: session.expires_at,
             },
         )
         .await?;
+        let first = conditions.first.as_ref();
         let fields = json!({
             "approval": id,
             "session": session.id.as_str(),
-            "by": by,
-            "agent": request.request.agent.as_str(),
-            "request_digest": shown.to_hex(),
+            "by": decider.user_name,
+            "on_behalf_of": decider.on_behalf_of,
+            "after": first.map(|first| first.user_name.as_str()),
+            "agent": approval.request.request.agent.as_str(),
+            "request_digest": approval.shown.to_hex(),
             "granted": details,
             "expires_at": session.expires_at.to_rfc3339(),
         });
         self.seal(change, now, "request_approved", fields).await?;
+        let (session, by) = (session.id, decider.user_name);
         tracing::info!(
             approval = id,
-            session = session.id.as_str(),
+            session = session.as_str(),
             by,
             "request approved"
         );
-        Ok(session.id)
+        Ok(())
     }
 
     /// Refuses the request that was shown, with an optional reason for the agent.
@@ -194,18 +275,23 @@ impl Core {
         let now = self.clock.now().utc;
         let request = self.open_request(id, shown, now).await?;
         let reason = words(reason)?;
-        let by = approver.user_name.as_str();
         let mut change = self.store.change().await?;
-        authority(&mut change, approver, &request.request.application).await?;
+        let application = &request.request.application;
+        let authority = authority(&mut change, approver, application, now).await?;
+        let decider = Decider::of(&authority);
+        let by = decider.user_name;
         let swapped =
-            requests::swap_to_denied(&mut change, id, shown, by, reason.as_deref(), now).await?;
+            requests::swap_to_denied(&mut change, id, shown, decider, reason.as_deref(), now)
+                .await?;
         if !swapped {
             drop(change);
             return Err(self.why_not_open(id, now).await);
         }
+        prompts::note_denied(&mut change, id, now).await?;
         let fields = json!({
             "approval": id,
             "by": by,
+            "on_behalf_of": decider.on_behalf_of,
             "agent": request.request.agent.as_str(),
             "request_digest": shown.to_hex(),
             "reason": reason,
@@ -227,7 +313,7 @@ impl Core {
         let request = self.store.request(id).await?;
         let request = request.ok_or(DecisionError::NotFound)?;
         let application = &request.request.application;
-        if self.store.sees(&Sight::of(account), application).await? {
+        if self.sight(account).await?.covers(application) {
             Ok(request)
         } else {
             Err(DecisionError::NotFound)
@@ -301,27 +387,25 @@ impl Core {
     }
 }
 
-/// The application may have been narrowed since the request was made.
-async fn check_tools(
-    change: &mut Change,
-    id: &ApplicationId,
-    granted: &Granted,
-) -> Result<(), DecisionError> {
-    let application = applications::live_application_in(change, id).await?;
-    let application = application.ok_or(DecisionError::NotFound)?;
-    let names = granted.tools.iter().map(|scope| &scope.name);
-    match names.into_iter().find(|name| !application.allows(name)) {
-        Some(name) => Err(DecisionError::ToolNotAllowed(name.clone())),
-        None => Ok(()),
-    }
+/// An approval that nothing is in the way of.
+struct Approval<'a> {
+    id: &'a str,
+    shown: RequestDigest,
+    request: &'a StoredRequest,
+    granted: &'a Granted,
+    instructions: Option<String>,
+    authority: &'a Authority,
+    now: Timestamp,
 }
 
-fn check_ceiling(approver: &Account, granted: &Granted) -> Result<(), DecisionError> {
-    let beyond = approver.ceiling.beyond(granted);
-    if beyond.is_empty() {
-        return Ok(());
+impl Approval<'_> {
+    fn details(&self) -> Value {
+        self.granted.authorization_details(&self.request.request)
     }
-    Err(DecisionError::BeyondCeiling(beyond))
+
+    fn decider(&self) -> Decider<'_> {
+        Decider::of(self.authority)
+    }
 }
 
 struct ApprovedSession {

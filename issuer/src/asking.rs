@@ -15,6 +15,7 @@ use crate::{
     },
     catalogue::CatalogueError,
     core::{Core, Unavailable},
+    fatigue::AgentKey,
     ids::{UserCode, fresh_id},
     mint::{self, MintError},
     oauth::{
@@ -22,7 +23,7 @@ use crate::{
         client::{Client, Identity},
     },
     secret::Secret,
-    store::{Change, NewRequest, StoreError, authorizations, clients, requests},
+    store::{Change, NewRequest, StoreError, authorizations, clients, prompts, requests},
     text::visible_line,
 };
 
@@ -84,6 +85,15 @@ pub(crate) enum AskError {
     /// Too many requests wait already.
     #[error("too many requests are waiting for approval; try again later")]
     TooManyWaiting,
+    /// The agent was denied lately.
+    #[error(
+        "the last request of this agent was denied; it may ask again in {} s",
+        .retry_after.as_secs()
+    )]
+    Quiet {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// The gateway's catalogue is out of reach.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -151,6 +161,10 @@ impl Core {
         let id = fresh_id("apr", &self.entropy);
         let mut change = self.store.change().await?;
         check_room(&mut change, ask, now.utc).await?;
+        let agent = AgentKey::of(&request);
+        if let Some(retry_after) = self.quiet(&mut change, agent, now.utc).await? {
+            return Err(AskError::Quiet { retry_after });
+        }
         for _ in 0..CODE_DRAWS {
             let user_code = UserCode::generate(&self.entropy);
             let new = NewRequest {
@@ -169,6 +183,7 @@ impl Core {
                 if let Some(returns) = &ask.returns {
                     authorizations::insert_authorization(&mut change, &id, returns).await?;
                 }
+                prompts::note(&mut change, &id, agent, now.utc).await?;
                 clients::note_request(&mut change, &ask.client.id, now.utc).await?;
                 let fields = json!({
                     "approval": id,

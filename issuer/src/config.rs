@@ -15,6 +15,9 @@ const REQUEST_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// Seconds between polls. Below RFC 8628's five, because the issuer is usually on the same
 /// machine and a person is waiting.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// After a denial an agent is quiet for this long: long enough that nobody is asked until they
+/// give in, short enough to ask for less.
+const QUIET_AFTER_DENIAL: Duration = Duration::from_secs(60);
 /// A browser left alone for this long has to sign in again.
 const BROWSER_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 /// A browser has to sign in again after this long, however busy: one working day.
@@ -45,6 +48,8 @@ pub struct IssuerConfig {
     pub request_lifetime: Duration,
     /// Least time between two polls of a waiting agent.
     pub poll_interval: Duration,
+    /// How long an agent may not ask after a denial; doubled by each further one in an hour.
+    pub quiet_after_denial: Duration,
     /// How long a signed-in browser may be idle.
     pub browser_idle: Duration,
     /// How long a sign-in lasts at most.
@@ -75,6 +80,7 @@ impl IssuerConfig {
             documents: None,
             request_lifetime: REQUEST_LIFETIME,
             poll_interval: POLL_INTERVAL,
+            quiet_after_denial: QUIET_AFTER_DENIAL,
             browser_idle: BROWSER_IDLE,
             browser_absolute: BROWSER_ABSOLUTE,
         };

@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) audience: Audience,
     pub(crate) request_lifetime: Duration,
     pub(crate) poll_interval: Duration,
+    pub(crate) quiet_after_denial: Duration,
     pub(crate) browser_idle: Duration,
     pub(crate) browser_absolute: Duration,
 }

@@ -161,6 +161,15 @@ impl Granted {
             })
     }
 
+    /// Whether nothing here exceeds another grant of the same request.
+    pub(crate) fn is_within_grant(&self, other: &Self) -> bool {
+        let known = |tool: &ToolScope| {
+            let mut same = other.tools.iter().filter(|kept| kept.name == tool.name);
+            same.any(|kept| is_within(tool, kept))
+        };
+        self.duration <= other.duration && self.tools.iter().all(known)
+    }
+
     /// The grant in the form of RFC 9396.
     pub(crate) fn authorization_details(&self, request: &AccessRequest) -> Value {
         authorization_details(&request.audience, &request.task, self.duration, &self.tools)

@@ -111,6 +111,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
             audience: config.audience,
             request_lifetime: config.request_lifetime,
             poll_interval: config.poll_interval,
+            quiet_after_denial: config.quiet_after_denial,
             browser_idle: config.browser_idle,
             browser_absolute: config.browser_absolute,
         },

@@ -73,8 +73,10 @@ impl Core {
         let Some(session) = self.store.session(id).await? else {
             return Ok(Revoked::Unknown);
         };
+        let application = &session.request.request.application;
+        let now = self.clock.now().utc;
         let mut change = self.store.change().await?;
-        match authority(&mut change, account, &session.request.request.application).await {
+        match authority(&mut change, account, application, now).await {
             Ok(_) => {}
             Err(AuthorityError::Unseen) => return Ok(Revoked::Unknown),
             Err(error) => return Err(error.into()),

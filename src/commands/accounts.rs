@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bailiwick_datalog::Access;
 use bailiwick_datalog::words::visible;
+use bailiwick_datalog::{Access, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -55,6 +55,31 @@ enum Action {
         name: Name,
         #[command(flatten)]
         ceiling: CeilingArg,
+    },
+    /// Say which workload acts through an account: it approves nothing that this one asks for
+    SetWorkload {
+        #[command(flatten)]
+        name: Name,
+        /// The identity it proves when it asks, such as `spiffe://example.org/agent`
+        #[arg(value_name = "IDENTITY", required_unless_present = "none")]
+        identity: Option<String>,
+        /// No workload
+        #[arg(long, conflicts_with = "identity")]
+        none: bool,
+    },
+    /// Have another approver decide for one who is away
+    Delegate {
+        #[command(flatten)]
+        name: Name,
+        /// The approver who stands in
+        #[arg(long, value_name = "USER")]
+        to: String,
+        /// From when, as in RFC 3339
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        from: Timestamp,
+        /// Until when, as in RFC 3339
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        until: Timestamp,
     },
     /// Make a new one-time link, for a password that was lost
     Link(Name),
@@ -133,6 +158,10 @@ enum Role {
     Auditor,
 }
 
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
+}
+
 /// Does one thing with the accounts.
 pub(crate) async fn run(args: AccountsArgs, output: Output) -> Result<Exit, Failure> {
     match args.action {
@@ -158,6 +187,27 @@ pub(crate) async fn run(args: AccountsArgs, output: Output) -> Result<Exit, Fail
             let request = operator.post_below(PATH, &[&name.user_name, "ceiling"])?;
             let answer = http::json(request.json(&ceiling.body())).await?;
             say("account", answer, output)?;
+        }
+        Action::SetWorkload { name, identity, .. } => {
+            let operator = Operator::new(name.operator)?;
+            let request = operator.post_below(PATH, &[&name.user_name, "workload"])?;
+            let request = request.json(&json!({"workload_identity": identity}));
+            say("account", http::json(request).await?, output)?;
+        }
+        Action::Delegate {
+            name,
+            to,
+            from,
+            until,
+        } => {
+            let operator = Operator::new(name.operator)?;
+            let request = operator.post_below(PATH, &[&name.user_name, "delegate"])?;
+            let wanted = json!({"to": to, "starts_at": from, "ends_at": until});
+            say(
+                "delegate_named",
+                http::json(request.json(&wanted)).await?,
+                output,
+            )?;
         }
         Action::Link(name) => change(name, "link", "account_invited", output).await?,
         Action::Disable(name) => change(name, "disable", "account", output).await?,
@@ -226,6 +276,10 @@ impl Event for Account {
         let user_name = self.text("user_name").unwrap_or_default();
         if let Some(browsers) = self.fields.get("browsers").and_then(Value::as_u64) {
             return format!("Signed {user_name} out of {browsers} browsers");
+        }
+        if let (Some(from), Some(to)) = (self.text("from"), self.text("to")) {
+            let until = self.text("ends_at").unwrap_or_default();
+            return format!("{to} decides for {from} until {until}");
         }
         let roles = self.fields.get("roles").and_then(Value::as_array);
         let roles = roles.into_iter().flatten().filter_map(Value::as_str);

@@ -91,6 +91,14 @@ struct Limits {
     #[arg(long)]
     all_tools: bool,
 
+    /// A rule, such as `two-approvers access=destructive`; replaces the list
+    #[arg(long = "rule", value_name = "RULE", conflicts_with = "no_rules")]
+    rules: Vec<String>,
+
+    /// Demand nothing beyond one approver's word
+    #[arg(long)]
+    no_rules: bool,
+
     /// Let an approver decide for it
     #[arg(long = "approver", value_name = "USER")]
     approvers: Vec<String>,
@@ -105,6 +113,7 @@ impl Limits {
             (false, true) => None,
             (false, false) => Some(json!(self.tools)),
         };
+        let rules = (self.no_rules || !self.rules.is_empty()).then(|| json!(self.rules));
         let approvers = (!self.approvers.is_empty()).then(|| json!(self.approvers));
         let members = [
             ("name", self.name.map(Value::from)),
@@ -112,6 +121,7 @@ impl Limits {
             ("max_duration", self.longest_session.map(seconds)),
             ("max_depth", self.depth.map(Value::from)),
             ("allowed_tools", tools),
+            ("rules", rules),
             ("add_approvers", approvers),
         ];
         let named = members.into_iter();
@@ -224,9 +234,10 @@ impl Event for Application {
         }
         let longest = duration::format(Duration::from_secs(self.number("max_duration")));
         format!(
-            "{id}  {}  up to {longest}  tools: {}  approvers: {}",
+            "{id}  {}  up to {longest}  tools: {}  rules: {}  approvers: {}",
             self.text("name"),
             self.list("allowed_tools", "all"),
+            self.list("rules", "none"),
             self.list("approvers", "nobody")
         )
     }

@@ -147,6 +147,26 @@ fn command_line_says_who_there_is_and_why_something_is_refused() {
         (&["accounts", "show", "bob"], 1, "account_not_found"),
         (&["accounts", "link", "bob"], 1, "account_not_found"),
         (
+            &[
+                "accounts",
+                "delegate",
+                "ada",
+                "--to",
+                "ada",
+                "--from",
+                "2026-01-01T00:00:00Z",
+                "--until",
+                "2100-01-01T00:00:00Z",
+            ],
+            1,
+            "invalid_delegation",
+        ),
+        (
+            &["applications", "show", "none"],
+            1,
+            "application_not_found",
+        ),
+        (
             &["accounts", "add", "ada", "--role", "auditor"],
             1,
             "account_exists",

@@ -14,6 +14,7 @@ fn application() -> Application {
         max_duration: Duration::from_secs(28_800),
         max_depth: 3,
         allowed_tools: None,
+        rules: Vec::new(),
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) enum AccountError {
     /// Nobody would be left to manage accounts.
     #[error("`{0}` is the last account that may manage accounts; make another admin first")]
     LastAdmin(Principal),
+    /// An identity that no workload has.
+    #[error("a workload's identity has 1 to 2048 bytes, such as `spiffe://example.org/agent`")]
+    Workload,
     /// The account is disabled.
     #[error("the account `{0}` is disabled; enable it first")]
     Disabled(Principal),
@@ -109,6 +112,7 @@ impl Core {
             password_hash: None,
             roles,
             ceiling: Ceiling::default(),
+            workload_identity: None,
             created_at: now,
             disabled_at: None,
         };
@@ -185,6 +189,36 @@ impl Core {
         self.seal(change, now, "account_ceiling_set", fields)
             .await?;
         Ok(Account { ceiling, ..account })
+    }
+
+    /// Says which workload acts through an account, by the identity it proves when it asks: the
+    /// account then approves nothing that this workload asks for.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub(crate) async fn set_workload(
+        &self,
+        by: &Actor,
+        user_name: &str,
+        identity: Option<String>,
+    ) -> Result<Account, AccountError> {
+        let workload_identity = identity.map(|text| visible_line(&text));
+        if workload_identity
+            .as_ref()
+            .is_some_and(|text| text.is_empty() || text.len() > 2_048)
+        {
+            return Err(AccountError::Workload);
+        }
+        let (mut change, account) = self.account_to_change(user_name).await?;
+        accounts::set_workload(&mut change, &account.id, workload_identity.as_deref()).await?;
+        let more = json!({"workload_identity": workload_identity});
+        let (now, fields) = (self.clock.now().utc, about(by, &account, more));
+        self.seal(change, now, "account_workload_set", fields)
+            .await?;
+        Ok(Account {
+            workload_identity,
+            ..account
+        })
     }
 
     /// Disables an account: its browsers are signed out, its link stops working, and nobody

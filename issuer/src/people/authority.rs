@@ -1,12 +1,16 @@
 //! Authority: whether somebody may decide for an application, asked where it counts.
 //!
-//! The account is read again inside the change that depends on it, so that what was taken a
+//! The accounts are read again inside the change that depends on them, so that what was taken a
 //! moment ago is not used any more.
 
-use bailiwick_datalog::ApplicationId;
+use bailiwick_datalog::{ApplicationId, Timestamp};
 use thiserror::Error;
 
-use crate::store::{Account, Change, StoreError, accounts, applications};
+use super::ceiling::Beyond;
+use crate::{
+    narrowing::Granted,
+    store::{Account, Change, StoreError, accounts, applications, delegations},
+};
 
 /// Why somebody may not decide.
 #[derive(Debug, Error)]
@@ -22,7 +26,42 @@ pub(crate) enum AuthorityError {
     Store(#[from] StoreError),
 }
 
-/// The account as it is now, once it is sure that it decides for the application.
+/// Proof that somebody decides for an application, themselves or for somebody else.
+#[derive(Clone, Debug)]
+pub(crate) struct Authority {
+    pub(crate) account: Account,
+    /// The approver they stand in for.
+    pub(crate) on_behalf_of: Option<Account>,
+}
+
+impl Authority {
+    /// Everybody whose authority this is.
+    pub(crate) fn persons(&self) -> impl Iterator<Item = &Account> {
+        std::iter::once(&self.account).chain(&self.on_behalf_of)
+    }
+
+    /// What of a grant is beyond the ceiling of the one who decides, or of the one they stand in
+    /// for: a delegate gets no more than either.
+    pub(crate) fn beyond(&self, granted: &Granted) -> Vec<Beyond> {
+        let mut all: Vec<Beyond> = Vec::new();
+        for account in self.persons() {
+            for beyond in account.ceiling.beyond(granted) {
+                if !all.contains(&beyond) {
+                    all.push(beyond);
+                }
+            }
+        }
+        all
+    }
+
+    /// The user name of the approver they stand in for.
+    pub(crate) fn behalf(&self) -> Option<&str> {
+        let behalf = self.on_behalf_of.as_ref();
+        behalf.map(|account| account.user_name.as_str())
+    }
+}
+
+/// The authority of an account over an application as it is at `now`.
 ///
 /// # Errors
 /// [`AuthorityError`].
@@ -30,15 +69,30 @@ pub(crate) async fn authority(
     change: &mut Change,
     account: &Account,
     application: &ApplicationId,
-) -> Result<Account, AuthorityError> {
-    let now = accounts::account_of_id_in(change, &account.id).await?;
-    let now = now.filter(|account| account.disabled_at.is_none());
-    let account = now.ok_or(AuthorityError::NotYours)?;
-    let assigned = applications::is_assigned(change, application, &account.id).await?;
-    match (assigned && account.roles.approver, account.roles.auditor) {
-        (true, _) => Ok(account),
-        (false, true) => Err(AuthorityError::NotYours),
-        (false, false) if assigned => Err(AuthorityError::NotYours),
-        (false, false) => Err(AuthorityError::Unseen),
+    now: Timestamp,
+) -> Result<Authority, AuthorityError> {
+    let found = accounts::account_of_id_in(change, &account.id).await?;
+    let found = found.filter(|account| account.disabled_at.is_none());
+    let account = found.ok_or(AuthorityError::NotYours)?;
+    let refused = if account.roles.auditor {
+        AuthorityError::NotYours
+    } else {
+        AuthorityError::Unseen
+    };
+    if !account.roles.approver {
+        return Err(refused);
+    }
+    if applications::is_assigned(change, application, &account.id).await? {
+        return Ok(Authority {
+            account,
+            on_behalf_of: None,
+        });
+    }
+    match delegations::delegator_in(change, &account.id, application, now).await? {
+        None => Err(refused),
+        on_behalf_of => Ok(Authority {
+            account,
+            on_behalf_of,
+        }),
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod accounts;
 pub(crate) mod authority;
 pub(crate) mod ceiling;
+pub(crate) mod delegations;
 pub(crate) mod roles;
 pub(crate) mod setup;
 pub(crate) mod sight;
@@ -14,8 +15,9 @@ pub(crate) mod user_name;
 use bailiwick_datalog::Principal;
 
 pub(crate) use accounts::AccountError;
-pub(crate) use authority::{AuthorityError, authority};
+pub(crate) use authority::{Authority, AuthorityError, authority};
 pub(crate) use ceiling::{Beyond, Ceiling};
+pub(crate) use delegations::DelegationError;
 pub(crate) use roles::{Role, Roles};
 pub(crate) use setup::{Setup, SetupError};
 pub(crate) use sight::Sight;

@@ -104,6 +104,7 @@ impl Core {
             password_hash: Some(self.passwords.hash(password).await?),
             roles: Roles::FIRST,
             ceiling: Ceiling::default(),
+            workload_identity: None,
             created_at: now,
             disabled_at: None,
         };

@@ -19,6 +19,8 @@ pub(crate) struct Account {
     pub(crate) roles: Roles,
     /// What the account may grant at most; unlimited where nobody said.
     pub(crate) ceiling: Ceiling,
+    /// The workload that acts through the account, if one does.
+    pub(crate) workload_identity: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
 }
@@ -34,13 +36,15 @@ pub(super) struct AccountRow {
     account_created_at: i64,
     disabled_at: Option<i64>,
     ceiling_json: Option<String>,
+    workload_identity: Option<String>,
 }
 
 /// What [`AccountRow`] reads, from a table called `a`.
 macro_rules! account_columns {
     () => {
         "a.id, a.user_name, a.password_hash, a.is_admin, a.is_approver, a.is_auditor,
-         a.created_at AS account_created_at, a.disabled_at, a.ceiling_json"
+         a.created_at AS account_created_at, a.disabled_at, a.ceiling_json,
+         a.workload_identity"
     };
 }
 pub(super) use account_columns;
@@ -65,6 +69,7 @@ impl TryFrom<AccountRow> for Account {
                 .map(|text| serde_json::from_str(&text).map_err(damaged))
                 .transpose()?
                 .unwrap_or_default(),
+            workload_identity: row.workload_identity,
             created_at: from_db(row.account_created_at)?,
             disabled_at: row.disabled_at.map(from_db).transpose()?,
         })
@@ -221,6 +226,20 @@ pub(crate) async fn set_ceiling(
     let text = serde_json::to_string(ceiling).map_err(damaged)?;
     sqlx::query("UPDATE accounts SET ceiling_json = ? WHERE id = ?")
         .bind((!ceiling.is_unlimited()).then_some(text))
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
+    Ok(())
+}
+
+/// Says which workload acts through an account.
+pub(crate) async fn set_workload(
+    change: &mut Change,
+    id: &str,
+    identity: Option<&str>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE accounts SET workload_identity = ? WHERE id = ?")
+        .bind(identity)
         .bind(id)
         .execute(&mut **change)
         .await?;

@@ -4,7 +4,7 @@ use bailiwick_datalog::{ApplicationId, Principal, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, damaged, seconds_from_db, seconds_to_db, to_db};
-use crate::{access_request::Application, people::Sight};
+use crate::access_request::Application;
 
 /// An application as it is joined to what belongs to it.
 #[derive(FromRow)]
@@ -15,13 +15,14 @@ pub(super) struct ApplicationRow {
     max_duration_s: i64,
     max_depth: i64,
     allowed_tools_json: Option<String>,
+    rules_json: String,
 }
 
 /// What [`ApplicationRow`] reads.
 macro_rules! application_columns {
     () => {
         "applications.id, applications.name, default_duration_s, max_duration_s, max_depth,
-         allowed_tools_json"
+         allowed_tools_json, rules_json"
     };
 }
 
@@ -39,6 +40,8 @@ impl TryFrom<ApplicationRow> for Application {
             allowed_tools: tools
                 .map(|text| serde_json::from_str(&text).map_err(damaged))
                 .transpose()?,
+            // Damage here must not read as "no rule".
+            rules: serde_json::from_str(&row.rules_json).map_err(damaged)?,
         })
     }
 }
@@ -112,22 +115,6 @@ impl Store {
             .fetch_all(&self.reader)
             .await?)
     }
-
-    /// Whether somebody sees an application.
-    pub(crate) async fn sees(
-        &self,
-        sight: &Sight,
-        application: &ApplicationId,
-    ) -> Result<bool, StoreError> {
-        let Sight::Assigned(account) = sight else {
-            return Ok(true);
-        };
-        Ok(sqlx::query_scalar(IS_ASSIGNED)
-            .bind(application.as_str())
-            .bind(account)
-            .fetch_one(&self.reader)
-            .await?)
-    }
 }
 
 const APPROVERS: &str = "SELECT user_name FROM accounts
@@ -186,8 +173,8 @@ pub(crate) async fn insert(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO applications (id, client_id, name, default_duration_s, max_duration_s,
-             max_depth, allowed_tools_json)
-         VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+             max_depth, allowed_tools_json, rules_json)
+         VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
     )
     .bind(application.id.as_str())
     .bind(&application.name)
@@ -195,6 +182,7 @@ pub(crate) async fn insert(
     .bind(seconds_to_db(application.max_duration))
     .bind(i64::from(application.max_depth))
     .bind(tools_to_db(application)?)
+    .bind(serde_json::to_string(&application.rules).map_err(damaged)?)
     .execute(&mut **change)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -220,7 +208,7 @@ pub(crate) async fn update(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE applications SET name = ?, default_duration_s = ?, max_duration_s = ?,
-             max_depth = ?, allowed_tools_json = ?
+             max_depth = ?, allowed_tools_json = ?, rules_json = ?
          WHERE id = ?",
     )
     .bind(&application.name)
@@ -228,6 +216,7 @@ pub(crate) async fn update(
     .bind(seconds_to_db(application.max_duration))
     .bind(i64::from(application.max_depth))
     .bind(tools_to_db(application)?)
+    .bind(serde_json::to_string(&application.rules).map_err(damaged)?)
     .bind(application.id.as_str())
     .execute(&mut **change)
     .await?;

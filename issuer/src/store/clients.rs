@@ -87,7 +87,7 @@ impl Store {
             "SELECT c.client_id, c.kind, c.name AS client_name, c.redirect_uris, c.auth_method,
                  c.secret_hash, c.jwks, c.spiffe_id,
                  a.id, a.name, a.default_duration_s, a.max_duration_s, a.max_depth,
-                 a.allowed_tools_json
+                 a.allowed_tools_json, a.rules_json
              FROM clients c JOIN applications a ON a.id = c.application_id
              WHERE c.client_id = ? AND a.removed_at IS NULL",
         )
@@ -118,7 +118,8 @@ impl Store {
     /// The application that takes clients nobody registered.
     pub(crate) async fn open_application(&self) -> Result<Option<Application>, StoreError> {
         let row: Option<ApplicationRow> = sqlx::query_as(
-            "SELECT id, name, default_duration_s, max_duration_s, max_depth, allowed_tools_json
+            "SELECT id, name, default_duration_s, max_duration_s, max_depth, allowed_tools_json,
+                 rules_json
              FROM applications WHERE dynamic_registration = 1 AND removed_at IS NULL ORDER BY id LIMIT 1",
         )
         .fetch_optional(&self.reader)

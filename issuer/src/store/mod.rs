@@ -11,8 +11,11 @@ mod audit_intake;
 pub(crate) mod authorizations;
 pub(crate) mod browsers;
 pub(crate) mod clients;
+pub(crate) mod delegations;
+pub(crate) mod first_approvals;
 pub(crate) mod invitations;
 mod key_set;
+pub(crate) mod prompts;
 pub(crate) mod requests;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
@@ -32,7 +35,9 @@ pub(crate) use audit_intake::CallDecision;
 pub(crate) use authorizations::Authorization;
 pub(crate) use browsers::BrowserSession;
 pub(crate) use clients::NewClient;
-pub(crate) use requests::{NewRequest, Poll, RequestState, StoredRequest};
+pub(crate) use delegations::Delegation;
+pub(crate) use first_approvals::{FirstApproval, NewFirstApproval};
+pub(crate) use requests::{Decider, NewRequest, Poll, RequestState, StoredRequest};
 pub(crate) use revocations::Revoked;
 pub(crate) use sessions::{NewSession, StoredSession};
 
@@ -106,6 +111,14 @@ impl Store {
     /// [`StoreError::Database`].
     pub(crate) async fn change(&self) -> Result<Change, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Reads that belong together; nothing can be changed through it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub(crate) async fn look(&self) -> Result<Change, StoreError> {
+        Ok(self.reader.begin().await?)
     }
 
     /// Proves that the database can be read.

@@ -9,7 +9,7 @@ use super::{Change, Store, StoreError, damaged, from_db, seconds_from_db, second
 use crate::{
     access_request::{AccessRequest, RequestDigest},
     ids::UserCode,
-    people::Sight,
+    people::{Authority, Sight},
     secret::SecretDigest,
 };
 
@@ -56,7 +56,27 @@ pub(crate) struct StoredRequest {
     pub(crate) expires_at: Timestamp,
     pub(crate) decided_at: Option<Timestamp>,
     pub(crate) decided_by: Option<String>,
+    /// The approver for whom a delegate decided.
+    pub(crate) decided_on_behalf_of: Option<String>,
     pub(crate) denial_reason: Option<String>,
+}
+
+/// Who decides, by user name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decider<'a> {
+    pub(crate) user_name: &'a str,
+    /// The approver they stand in for.
+    pub(crate) on_behalf_of: Option<&'a str>,
+}
+
+impl<'a> Decider<'a> {
+    /// Whoever has that authority.
+    pub(crate) fn of(authority: &'a Authority) -> Self {
+        Self {
+            user_name: authority.account.user_name.as_str(),
+            on_behalf_of: authority.behalf(),
+        }
+    }
 }
 
 /// Whether a waiting agent kept the pace it was told.
@@ -82,6 +102,7 @@ struct Row {
     expires_at: i64,
     decided_at: Option<i64>,
     decided_by: Option<String>,
+    decided_on_behalf_of: Option<String>,
     denial_reason: Option<String>,
 }
 
@@ -113,6 +134,7 @@ impl TryFrom<Row> for StoredRequest {
             expires_at: from_db(row.expires_at)?,
             decided_at: row.decided_at.map(from_db).transpose()?,
             decided_by: row.decided_by,
+            decided_on_behalf_of: row.decided_on_behalf_of,
             denial_reason: row.denial_reason,
             id: row.id,
         })
@@ -135,16 +157,15 @@ impl Store {
         sight: &Sight,
         latest: i64,
     ) -> Result<HashMap<String, StoredRequest>, StoreError> {
-        let (everything, account) = sight.bounds();
+        let (everything, applications) = sight.bounds();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM access_requests WHERE id IN
              (SELECT s.request_id FROM sessions s JOIN access_requests r ON r.id = s.request_id
-              WHERE ? OR r.application_id IN
-                  (SELECT application_id FROM application_approvers WHERE account_id = ?)
+              WHERE ? OR r.application_id IN (SELECT value FROM json_each(?))
               ORDER BY s.approved_at DESC, s.id LIMIT ?)",
         )
         .bind(everything)
-        .bind(account)
+        .bind(applications)
         .bind(latest)
         .fetch_all(&self.reader)
         .await?;
@@ -172,36 +193,35 @@ impl Store {
         code: &UserCode,
         sight: &Sight,
     ) -> Result<Option<String>, StoreError> {
-        let (everything, account) = sight.bounds();
+        let (everything, applications) = sight.bounds();
         Ok(sqlx::query_scalar(
-            "SELECT id FROM access_requests WHERE user_code = ? AND (? OR application_id IN
-                 (SELECT application_id FROM application_approvers WHERE account_id = ?))",
+            "SELECT id FROM access_requests WHERE user_code = ? AND (? OR application_id IN (SELECT value FROM json_each(?)))",
         )
         .bind(code.as_str())
         .bind(everything)
-        .bind(account)
+        .bind(applications)
         .fetch_optional(&self.reader)
         .await?)
     }
 
     /// Requests that wait for an approver at `now`, oldest first, of the applications seen; those
-    /// that came through a browser are decided there and not listed.
+    /// that came through a browser are decided there, and listed once they need a second person.
     pub(crate) async fn waiting_requests(
         &self,
         sight: &Sight,
         now: Timestamp,
     ) -> Result<Vec<StoredRequest>, StoreError> {
-        let (everything, account) = sight.bounds();
+        let (everything, applications) = sight.bounds();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM access_requests WHERE state = 'pending' AND expires_at > ?
-                 AND id NOT IN (SELECT request_id FROM authorization_requests)
-                 AND (? OR application_id IN
-                     (SELECT application_id FROM application_approvers WHERE account_id = ?))
+                 AND (id NOT IN (SELECT request_id FROM authorization_requests)
+                     OR id IN (SELECT request_id FROM first_approvals))
+                 AND (? OR application_id IN (SELECT value FROM json_each(?)))
              ORDER BY created_at, id LIMIT ?",
         )
         .bind(to_db(now))
         .bind(everything)
-        .bind(account)
+        .bind(applications)
         .bind(MAX_LISTED)
         .fetch_all(&self.reader)
         .await?;
@@ -258,21 +278,41 @@ pub(crate) async fn insert_request(
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Whether a request waits still at `now`, and is the one that was shown.
+pub(crate) async fn is_open(
+    change: &mut Change,
+    id: &str,
+    shown: RequestDigest,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM access_requests
+         WHERE id = ? AND state = 'pending' AND expires_at > ? AND request_digest = ?)",
+    )
+    .bind(id)
+    .bind(to_db(now))
+    .bind(shown.bytes().to_vec())
+    .fetch_one(&mut **change)
+    .await?)
+}
+
 /// Turns a waiting request into an approved one: `false` when it is not waiting any more, is
 /// expired at `now`, or is not the one that was shown.
 pub(crate) async fn swap_to_approved(
     change: &mut Change,
     id: &str,
     shown: RequestDigest,
-    by: &str,
+    by: Decider<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let swapped = sqlx::query(
-        "UPDATE access_requests SET state = 'approved', decided_at = ?, decided_by = ?
+        "UPDATE access_requests SET state = 'approved', decided_at = ?, decided_by = ?,
+             decided_on_behalf_of = ?
          WHERE id = ? AND state = 'pending' AND expires_at > ? AND request_digest = ?",
     )
     .bind(to_db(now))
-    .bind(by)
+    .bind(by.user_name)
+    .bind(by.on_behalf_of)
     .bind(id)
     .bind(to_db(now))
     .bind(shown.bytes().to_vec())
@@ -309,16 +349,18 @@ pub(crate) async fn swap_to_denied(
     change: &mut Change,
     id: &str,
     shown: RequestDigest,
-    by: &str,
+    by: Decider<'_>,
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let swapped = sqlx::query(
-        "UPDATE access_requests SET state = 'denied', decided_at = ?, decided_by = ?, denial_reason = ?
+        "UPDATE access_requests SET state = 'denied', decided_at = ?, decided_by = ?,
+             decided_on_behalf_of = ?, denial_reason = ?
          WHERE id = ? AND state = 'pending' AND expires_at > ? AND request_digest = ?",
     )
     .bind(to_db(now))
-    .bind(by)
+    .bind(by.user_name)
+    .bind(by.on_behalf_of)
     .bind(reason)
     .bind(id)
     .bind(to_db(now))

@@ -130,15 +130,14 @@ impl Store {
 
     /// The latest sessions of the applications seen, newest first.
     pub(crate) async fn sessions(&self, sight: &Sight) -> Result<Vec<StoredSession>, StoreError> {
-        let (everything, account) = sight.bounds();
+        let (everything, applications) = sight.bounds();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT s.* FROM sessions s JOIN access_requests r ON r.id = s.request_id
-             WHERE ? OR r.application_id IN
-                 (SELECT application_id FROM application_approvers WHERE account_id = ?)
+             WHERE ? OR r.application_id IN (SELECT value FROM json_each(?))
              ORDER BY s.approved_at DESC, s.id LIMIT ?",
         )
         .bind(everything)
-        .bind(account)
+        .bind(applications)
         .bind(MAX_LISTED)
         .fetch_all(&self.reader)
         .await?;

@@ -5,6 +5,7 @@ use axum::{
     extract::{Request, State},
     routing::{get, post},
 };
+use bailiwick_datalog::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     core::Unavailable,
-    people::{AccountError, Actor, Ceiling, Roles, accounts::Invitation},
+    people::{AccountError, Actor, Ceiling, Roles, accounts::Invitation, delegations::Period},
     store::Account,
 };
 
@@ -28,6 +29,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/accounts/{user_name}", get(show))
         .route("/v1/accounts/{user_name}/roles", post(set_roles))
         .route("/v1/accounts/{user_name}/ceiling", post(set_ceiling))
+        .route("/v1/accounts/{user_name}/workload", post(set_workload))
+        .route("/v1/accounts/{user_name}/delegate", post(delegate))
         .route("/v1/accounts/{user_name}/link", post(link))
         .route("/v1/accounts/{user_name}/disable", post(disable))
         .route("/v1/accounts/{user_name}/enable", post(enable))
@@ -116,6 +119,63 @@ async fn set_ceiling(
     Ok(Json(account_json(&to_the_end(set).await?)))
 }
 
+async fn set_workload(
+    _operator: Operator,
+    State(core): State<App>,
+    Path(user_name): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Workload {
+        /// `null`: none.
+        workload_identity: Option<String>,
+    }
+    let wanted: Workload = read_json(request).await?;
+    let identity = wanted.workload_identity;
+    let set = async move {
+        core.set_workload(&Actor::Operator, &user_name, identity)
+            .await
+    };
+    Ok(Json(account_json(&to_the_end(set).await?)))
+}
+
+async fn delegate(
+    _operator: Operator,
+    State(core): State<App>,
+    Path(user_name): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Delegate {
+        to: String,
+        starts_at: Timestamp,
+        ends_at: Timestamp,
+    }
+    let wanted: Delegate = read_json(request).await?;
+    let reply = json!({
+        "from": user_name,
+        "to": wanted.to,
+        "starts_at": wanted.starts_at.to_rfc3339(),
+        "ends_at": wanted.ends_at.to_rfc3339(),
+    });
+    let period = Period {
+        starts_at: wanted.starts_at,
+        ends_at: wanted.ends_at,
+    };
+    let named = async move {
+        core.delegate(&Actor::Operator, &user_name, &wanted.to, period)
+            .await
+    };
+    let id = to_the_end(named).await?;
+    let mut reply = reply;
+    if let Some(object) = reply.as_object_mut() {
+        object.insert("delegation".to_owned(), json!(id));
+    }
+    Ok(Json(reply))
+}
+
 async fn disable(
     _operator: Operator,
     State(core): State<App>,
@@ -160,6 +220,7 @@ fn account_json(account: &Account) -> Value {
         "user_name": account.user_name.as_str(),
         "roles": account.roles.words(),
         "ceiling": account.ceiling,
+        "workload_identity": account.workload_identity,
         "state": state,
         "created_at": account.created_at.to_rfc3339(),
     })

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     applications::{Approvers, Staffed, Wanted, describe},
     people::Actor,
+    rules::Rule,
     tool_pattern::ToolPattern,
 };
 
@@ -44,6 +45,7 @@ struct Wish {
     /// `null` is every tool of the catalogue.
     #[serde(default, deserialize_with = "given")]
     allowed_tools: Option<Option<Vec<ToolPattern>>>,
+    rules: Option<Vec<Rule>>,
     #[serde(default)]
     add_approvers: BTreeSet<String>,
     #[serde(default)]
@@ -66,6 +68,7 @@ impl From<Wish> for Wanted {
             max_duration: wish.max_duration.map(Duration::from_secs),
             max_depth: wish.max_depth,
             allowed_tools: wish.allowed_tools,
+            rules: wish.rules,
             approvers: (!nobody).then_some(Approvers::Changed {
                 add: wish.add_approvers,
                 remove: wish.remove_approvers,

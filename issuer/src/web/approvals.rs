@@ -18,15 +18,16 @@ use super::{
     may_grant::MayGrant,
     pages::{self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame},
     to_the_end,
-    views::{RequestView, SessionView, WaitingView},
+    views::{RequestView, SessionView},
 };
 use crate::{
     access_request::RequestDigest,
     approval::{DecisionError, check_open},
     core::Unavailable,
+    fatigue::AgentKey,
     ids::UserCode,
     narrowing::{Choice, ResourceKey},
-    people::Sight,
+    oauth::authorize::AnswerError,
     store::{Account, Authorization, RequestState, StoredRequest},
     text::visible_line,
 };
@@ -37,20 +38,40 @@ pub(crate) struct TypedCode {
     user_code: Option<String>,
 }
 
+/// Which agent's requests are to be shown, when it is one that asks very often.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct OnlyAgent {
+    agent: Option<String>,
+}
+
+impl OnlyAgent {
+    fn agent(&self) -> Result<Option<AgentKey>, Failure> {
+        let Some(text) = &self.agent else {
+            return Ok(None);
+        };
+        let unreadable = || {
+            let why = "The address does not name an agent. Open the approvals again.";
+            Failure::new(Fault::MalformedAddress, why)
+        };
+        AgentKey::parse(text).map(Some).ok_or_else(unreadable)
+    }
+}
+
 /// `GET /approvals`
-pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Response, PageFailure> {
-    let now = core.clock.now().utc;
-    let waiting = core
-        .store
-        .waiting_requests(&Sight::of(&reader.account), now)
-        .await
-        .map_err(Unavailable::from)?;
-    let waiting = waiting
-        .iter()
-        .map(|request| WaitingView::of(request, now))
-        .collect();
-    let frame = Frame::of(&reader, "approvals");
-    Ok(pages::render(&ApprovalsPage { frame, waiting })?.into_response())
+pub(crate) async fn list(
+    State(core): State<App>,
+    Query(only): Query<OnlyAgent>,
+    reader: Reader,
+) -> Result<Response, PageFailure> {
+    let sight = core.sight(&reader.account).await?;
+    let list = core.waiting_list(&sight, only.agent()?).await?;
+    let page = ApprovalsPage {
+        frame: Frame::of(&reader, "approvals"),
+        waiting: list.requests,
+        folded: list.folded,
+        of_one_agent: only.agent.is_some(),
+    };
+    Ok(pages::render(&page)?.into_response())
 }
 
 /// `GET /approve?user_code=XXXX-XXXX`
@@ -99,7 +120,8 @@ pub(crate) async fn show(
         let began = began_here(&core, &id, &headers).await?;
         check_open(&stored, now)?;
         let digest = stored.digest.to_hex();
-        let may = MayGrant::of(&core, &reader.account, &stored, &application).await?;
+        let outlook = core.outlook(&reader.account, &stored).await?;
+        let may = MayGrant::of(&outlook, &stored, &application);
         let mut page = pages::render(&ApprovalPage {
             frame,
             request,
@@ -112,6 +134,7 @@ pub(crate) async fn show(
         }
         return Ok(page);
     }
+    let returns = matches!(began_here(&core, &id, &headers).await, Ok(Some(_)));
     let session = session_of(&core, &stored).await?;
     let denial = (stored.state == RequestState::Denied)
         .then(|| stored.denial_reason.clone().unwrap_or_default());
@@ -120,6 +143,7 @@ pub(crate) async fn show(
         request,
         session,
         denial,
+        returns,
     })?
     .into_response())
 }
@@ -137,10 +161,10 @@ pub(crate) async fn decide(
     let decided = to_the_end(async move {
         let shown = decision.shown;
         match decision.verdict {
-            Verdict::Approve(choice, instructions) => core
-                .approve(&account, &id, shown, &choice, &instructions)
-                .await
-                .map(drop),
+            Verdict::Approve(choice, instructions) => {
+                core.approve(&account, &id, shown, &choice, &instructions)
+                    .await
+            }
             Verdict::Deny(reason) => core.deny(&account, &id, shown, &reason).await,
         }
     });
@@ -154,14 +178,18 @@ pub(crate) async fn decide(
 }
 
 /// The authorization request behind a request for access, if it came through a browser: that
-/// browser alone decides it.
+/// browser alone decides it, or gives the first of two approvals.
 async fn began_here(
     core: &App,
     id: &str,
     headers: &HeaderMap,
 ) -> Result<Option<Authorization>, Failure> {
     let browser = Cookie::Began.read(&core.settings.site, headers);
-    Ok(core.authorization_in(id, browser.as_ref()).await?)
+    match core.authorization_in(id, browser.as_ref()).await {
+        // The second of two approvers is somebody else, at a browser of their own.
+        Err(AnswerError::OtherBrowser) if core.waits_for_second(id).await? => Ok(None),
+        found => Ok(found?),
+    }
 }
 
 /// The form, read.
@@ -236,7 +264,7 @@ async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<Stri
     let code = UserCode::parse(typed).ok_or_else(unknown)?;
     let id = core
         .store
-        .request_id_of_code(&code, &Sight::of(account))
+        .request_id_of_code(&code, &core.sight(account).await?)
         .await
         .map_err(Unavailable::from)?;
     let id = id.ok_or_else(unknown)?;

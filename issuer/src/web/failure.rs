@@ -17,7 +17,7 @@ use crate::{
     approval::DecisionError,
     core::Unavailable,
     narrowing::NarrowingError,
-    people::{AccountError, SetupError, SignInError},
+    people::{AccountError, DelegationError, SetupError, SignInError},
     revocation_feed::RevokeError,
 };
 
@@ -102,10 +102,20 @@ faults! {
     NotYourApplication = FORBIDDEN, "not_your_application", "That is for others to decide";
     /// More than this approver may grant.
     BeyondCeiling = FORBIDDEN, "beyond_ceiling", "That is beyond what you may grant";
+    /// The one who asks would approve.
+    SelfApproval = FORBIDDEN, "self_approval", "Somebody else has to approve this";
+    /// The first approver would be the second as well.
+    SamePerson = CONFLICT, "second_person_needed", "Another person has to approve as well";
+    /// A delegate that cannot be named so.
+    InvalidDelegation = UNPROCESSABLE_ENTITY, "invalid_delegation", "They cannot stand in so";
+    /// No such delegation.
+    DelegationNotFound = NOT_FOUND, "delegation_not_found", "Nobody stands in for you there";
     /// The application does not use the tool any more.
     ToolNotAllowed = CONFLICT, "tool_not_allowed", "This application does not use that tool";
     /// A ceiling that cannot be read.
     InvalidCeiling = UNPROCESSABLE_ENTITY, "invalid_ceiling", "That is not a limit";
+    /// A rule that cannot be read.
+    InvalidRule = UNPROCESSABLE_ENTITY, "invalid_rule", "That is not a rule";
     /// No such application.
     ApplicationNotFound = NOT_FOUND, "application_not_found", "There is no such application";
     /// The id was given before.
@@ -304,6 +314,9 @@ impl From<DecisionError> for Failure {
             DecisionError::NotYours => Fault::NotYourApplication,
             DecisionError::ToolNotAllowed(_) => Fault::ToolNotAllowed,
             DecisionError::BeyondCeiling(_) => Fault::BeyondCeiling,
+            DecisionError::SelfApproval => Fault::SelfApproval,
+            DecisionError::SamePerson => Fault::SamePerson,
+            DecisionError::WiderThanFirst => Fault::ApprovalWidened,
             DecisionError::Narrowing(narrowing) => match narrowing {
                 NarrowingError::Nothing => Fault::ApprovalEmpty,
                 NarrowingError::ToolNotRequested(_)
@@ -345,7 +358,7 @@ impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         let fault = match &error {
             AccountError::NotFound(_) => Fault::AccountNotFound,
-            AccountError::UserName(_) => Fault::AccountRefused,
+            AccountError::UserName(_) | AccountError::Workload => Fault::AccountRefused,
             AccountError::Taken(_) => Fault::AccountExists,
             AccountError::Role(_) | AccountError::NoRole => Fault::InvalidRole,
             AccountError::LastAdmin(_) => Fault::LastAdmin,
@@ -354,6 +367,24 @@ impl From<AccountError> for Failure {
         };
         match error {
             AccountError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<DelegationError> for Failure {
+    fn from(error: DelegationError) -> Self {
+        let fault = match &error {
+            DelegationError::NotFound => Fault::DelegationNotFound,
+            DelegationError::NotAnApprover(_)
+            | DelegationError::Self_
+            | DelegationError::Period
+            | DelegationError::Account(_)
+            | DelegationError::Unavailable(_) => Fault::InvalidDelegation,
+        };
+        match error {
+            DelegationError::Account(cause) => cause.into(),
+            DelegationError::Unavailable(cause) => cause.into(),
             other => Self::new(fault, sentence(&other.to_string())),
         }
     }
@@ -381,7 +412,8 @@ impl From<ApplicationError> for Failure {
             | ApplicationError::Branding
             | ApplicationError::Durations
             | ApplicationError::Depth
-            | ApplicationError::TooManyTools => Fault::InvalidApplication,
+            | ApplicationError::TooManyTools
+            | ApplicationError::TooManyRules => Fault::InvalidApplication,
             ApplicationError::Unavailable(_) => Fault::Unavailable,
         };
         match error {

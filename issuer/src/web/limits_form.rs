@@ -11,6 +11,7 @@ use super::{
 use crate::{
     duration_text,
     people::Ceiling,
+    rules::{Rule, RuleError},
     text::visible_line,
     tool_pattern::{MAX_PATTERNS, ToolPattern},
 };
@@ -52,6 +53,16 @@ pub(crate) fn read_tools(text: &str) -> Result<Option<Vec<ToolPattern>>, Failure
         patterns.map_err(|e: crate::tool_pattern::PatternError| invalid(e.to_string()))?;
     let patterns = within(patterns, MAX_PATTERNS)?;
     Ok((!patterns.is_empty()).then_some(patterns))
+}
+
+/// One rule a line.
+///
+/// # Errors
+/// [`Failure`] naming the line.
+pub(crate) fn read_rules(text: &str) -> Result<Vec<Rule>, Failure> {
+    let rules: Result<Vec<Rule>, RuleError> = lines(text).iter().map(|t| t.parse()).collect();
+    let why = |error: RuleError| super::failure::sentence(&error.to_string());
+    rules.map_err(|error| Failure::new(Fault::InvalidRule, why(error)))
 }
 
 /// A span of time such as `90s`, `10m` or `1h 30m`, of at least a second.

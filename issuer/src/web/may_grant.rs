@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use bailiwick_datalog::ResourcePath;
 
-use super::{App, failure::Failure};
 use crate::{
     access_request::{Application, RequestedTool},
-    core::Unavailable,
+    approval::Outlook,
     duration_text,
-    people::{Ceiling, Sight},
-    store::{Account, StoredRequest},
+    people::Ceiling,
+    store::{FirstApproval, StoredRequest},
 };
 
 /// The limits of whoever looks at a request.
@@ -24,6 +23,8 @@ pub(crate) struct MayGrant {
     pub(crate) duration: String,
     /// Said where the time is less than what was asked for.
     pub(crate) duration_note: Option<String>,
+    /// What else they should know before they decide.
+    pub(crate) notes: Vec<String>,
     tools: Vec<ToolMark>,
 }
 
@@ -32,43 +33,49 @@ pub(crate) struct MayGrant {
 struct ToolMark {
     /// Why it cannot be granted at all.
     barred: Option<String>,
+    /// The first approver kept it.
+    kept: bool,
     resources: Vec<ResourceMark>,
 }
 
 /// What is to be said about one resource.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceMark {
-    /// It can be granted as it is.
-    free: bool,
-    /// Why not, and what could be granted instead.
-    pub(crate) note: String,
-    /// Part of it can be granted.
-    pub(crate) in_part: bool,
+    /// Why it cannot be granted as it is, and what could be granted instead.
+    pub(crate) note: Option<String>,
+    /// None of it can be granted.
+    pub(crate) barred: bool,
+    /// Whether its box is ticked at first.
+    pub(crate) ticked: bool,
+    /// The path to start from.
+    pub(crate) path: String,
 }
 
 impl MayGrant {
-    pub(crate) async fn of(
-        core: &App,
-        account: &Account,
-        stored: &StoredRequest,
-        application: &Application,
-    ) -> Result<Self, Failure> {
-        let assigned = Sight::Assigned(account.id.clone());
-        let assigned = core.store.sees(&assigned, &application.id).await;
-        let decides = account.roles.approver && assigned.map_err(Unavailable::from)?;
-        let ceiling = &account.ceiling;
+    pub(crate) fn of(outlook: &Outlook, stored: &StoredRequest, application: &Application) -> Self {
+        let authority = outlook.authority.as_ref();
+        let ceilings: Vec<&Ceiling> = authority
+            .into_iter()
+            .flat_map(|authority| authority.persons().map(|account| &account.ceiling))
+            .collect();
         let asked = stored.request.duration;
-        let longest = ceiling.longest().unwrap_or(Duration::MAX);
-        let longest = longest.min(application.max_duration);
+        let limits = ceilings.iter().filter_map(|ceiling| ceiling.longest());
+        let first = outlook.first.as_ref();
+        let longest = limits
+            .chain(first.map(|first| first.granted.duration))
+            .chain([application.max_duration])
+            .min()
+            .unwrap_or(Duration::MAX);
         let marks = stored.request.tools.iter();
-        let marks = marks.map(|tool| ToolMark::of(tool, ceiling, application));
-        Ok(Self {
-            decides,
+        let marks = marks.map(|tool| ToolMark::of(tool, &ceilings, application, first));
+        Self {
+            decides: authority.is_some(),
             duration: duration_text::format(asked.min(longest)),
             duration_note: (longest < asked)
                 .then(|| format!("You may grant {}.", duration_text::in_words(longest))),
+            notes: outlook.notes(),
             tools: marks.collect(),
-        })
+        }
     }
 
     /// Why the tool at that place of the list cannot be granted.
@@ -76,54 +83,86 @@ impl MayGrant {
         self.tools.get(*tool)?.barred.as_deref()
     }
 
+    /// Whether its box is ticked at first.
+    pub(crate) fn ticked(&self, tool: &usize) -> bool {
+        let mark = self.tools.get(*tool);
+        mark.is_some_and(|mark| mark.kept && mark.barred.is_none())
+    }
+
     /// What is to be said about a resource of that tool.
-    pub(crate) fn limit(&self, tool: &usize, resource: &usize) -> Option<&ResourceMark> {
-        let mark = self.tools.get(*tool)?.resources.get(*resource)?;
-        (!mark.free).then_some(mark)
+    pub(crate) fn resource(&self, tool: &usize, resource: &usize) -> Option<&ResourceMark> {
+        self.tools.get(*tool)?.resources.get(*resource)
     }
 }
 
 impl ToolMark {
-    fn of(tool: &RequestedTool, ceiling: &Ceiling, application: &Application) -> Self {
+    fn of(
+        tool: &RequestedTool,
+        ceilings: &[&Ceiling],
+        application: &Application,
+        first: Option<&FirstApproval>,
+    ) -> Self {
         let scope = &tool.scope;
-        let barred = if application.allows(&scope.name) {
-            let beyond = ceiling.tool_beyond(&scope.name, scope.access);
-            beyond.map(|beyond| format!("You may not grant {beyond}."))
-        } else {
-            Some("The application does not use this tool any more.".to_owned())
+        let beyond = ceilings
+            .iter()
+            .find_map(|ceiling| ceiling.tool_beyond(&scope.name, scope.access));
+        let barred = match beyond {
+            _ if !application.allows(&scope.name) => {
+                Some("The application does not use this tool any more.".to_owned())
+            }
+            Some(beyond) => Some(format!("You may not grant {beyond}.")),
+            None => None,
         };
+        let mut granted: Option<Vec<&ResourcePath>> = first.map(|first| {
+            let kept = first
+                .granted
+                .tools
+                .iter()
+                .filter(|kept| kept.name == scope.name);
+            kept.flat_map(|kept| &kept.resources).collect()
+        });
+        let kept = granted.as_ref().is_none_or(|paths| !paths.is_empty());
         let resources = scope.resources.iter();
+        let resources = resources.map(|path| ResourceMark::of(path, ceilings, granted.as_mut()));
         Self {
             barred,
-            resources: resources
-                .map(|path| ResourceMark::of(path, ceiling))
-                .collect(),
+            kept,
+            resources: resources.collect(),
         }
     }
 }
 
 impl ResourceMark {
-    fn of(path: &ResourcePath, ceiling: &Ceiling) -> Self {
-        if ceiling.covers(path) {
-            return Self {
-                free: true,
-                ..Self::default()
-            };
-        }
-        let parts: Vec<String> = ceiling
-            .parts_within(path)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let note = if parts.is_empty() {
-            "You may not grant this.".to_owned()
-        } else {
-            format!("You may grant only what is under {}.", parts.join(" or "))
+    /// `granted` are the paths the first approver granted of the tool, each used once.
+    fn of(
+        path: &ResourcePath,
+        ceilings: &[&Ceiling],
+        granted: Option<&mut Vec<&ResourcePath>>,
+    ) -> Self {
+        let first = granted.map(|granted| {
+            let at = granted.iter().position(|kept| kept.is_under(path));
+            at.map(|at| granted.remove(at))
+        });
+        let start = match first {
+            Some(Some(kept)) => kept,
+            Some(None) | None => path,
         };
+        let kept = first.is_none_or(|kept| kept.is_some());
+        let limit = ceilings.iter().find(|ceiling| !ceiling.covers(start));
+        let parts = limit.map(|ceiling| ceiling.parts_within(start));
+        let note = parts.as_ref().map(|parts| {
+            let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+            if parts.is_empty() {
+                "You may not grant this.".to_owned()
+            } else {
+                format!("You may grant only what is under {}.", parts.join(" or "))
+            }
+        });
         Self {
-            free: false,
-            in_part: !parts.is_empty(),
+            ticked: kept && note.is_none(),
+            barred: parts.is_some_and(|parts| parts.is_empty()),
             note,
+            path: start.to_string(),
         }
     }
 }

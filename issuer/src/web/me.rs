@@ -1,26 +1,92 @@
 //! A person's own page: what they may do, and where they are signed in.
 
+use std::time::Duration;
+
 use axum::{
     extract::State,
     http::header,
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 
+use bailiwick_datalog::Timestamp;
+
 use super::{
     App,
     accounts::view,
+    address::Path,
     cookies::Cookie,
-    extract::{SignedIn, SignedInForm},
-    failure::PageFailure,
+    extract::{ApproverForm, SignedIn, SignedInForm},
+    failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, MePage},
     to_the_end,
+    views::DelegationView,
 };
+use crate::{core::Unavailable, people::delegations::Period};
 
 /// `GET /me`
 pub(crate) async fn show(State(core): State<App>, who: SignedIn) -> Result<Response, PageFailure> {
     let account = view(&core, &who.account).await?;
-    let frame = Frame::of(&who, "me");
-    Ok(pages::render(&MePage { frame, account })?.into_response())
+    let now = core.clock.now().utc;
+    let delegations = core.store.delegations_of(&who.account.id, now).await;
+    let delegations = delegations.map_err(Unavailable::from)?;
+    let delegations = delegations.iter();
+    let page = MePage {
+        frame: Frame::of(&who, "me"),
+        delegations: delegations
+            .map(|delegation| DelegationView::of(delegation, &who.account))
+            .collect(),
+        account,
+    };
+    Ok(pages::render(&page)?.into_response())
+}
+
+/// `POST /me/delegates`
+pub(crate) async fn delegate(
+    State(core): State<App>,
+    mut form: ApproverForm,
+) -> Result<Redirect, PageFailure> {
+    let back = |failure: Failure| failure.back_to("/me");
+    let to = form.fields.required("user_name")?;
+    let starts_at = day(&form.fields.required("from")?).map_err(back)?;
+    let last = day(&form.fields.required("until")?).map_err(back)?;
+    let by = form.actor();
+    form.fields.finish()?;
+    // The last day counts in full.
+    let ends_at = last.checked_add(DAY).ok_or_else(no_day).map_err(back)?;
+    let from = form.account.user_name;
+    let period = Period { starts_at, ends_at };
+    let named = async move { core.delegate(&by, from.as_str(), &to, period).await };
+    to_the_end(named)
+        .await
+        .map_err(Failure::from)
+        .map_err(back)?;
+    Ok(Redirect::to("/me"))
+}
+
+/// `POST /me/delegates/{id}/end`
+pub(crate) async fn end_delegation(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    form: ApproverForm,
+) -> Result<Redirect, PageFailure> {
+    let by = form.actor();
+    form.fields.finish()?;
+    let from = form.account.user_name;
+    let ended = async move { core.end_delegation(&by, from.as_str(), &id).await };
+    let ended = to_the_end(ended).await.map_err(Failure::from);
+    ended.map_err(|failure| failure.back_to("/me"))?;
+    Ok(Redirect::to("/me"))
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A day as browsers send it, from its first second in UTC.
+fn day(text: &str) -> Result<Timestamp, Failure> {
+    Timestamp::parse_rfc3339(&format!("{}T00:00:00Z", text.trim())).map_err(|_| no_day())
+}
+
+fn no_day() -> Failure {
+    Failure::new(Fault::InvalidDelegation, "Write days like 2026-01-31.")
 }
 
 /// `POST /me/sign-out-everywhere`: this browser too.

@@ -27,6 +27,7 @@ mod pages;
 mod sessions;
 mod sign_in;
 mod views;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -98,6 +99,8 @@ pub(crate) fn router(core: App) -> Router {
         .route("/applications/{id}/remove", post(applications::remove))
         .route("/me", get(me::show))
         .route("/me/sign-out-everywhere", post(me::sign_out_everywhere))
+        .route("/me/delegates", post(me::delegate))
+        .route("/me/delegates/{id}/end", post(me::end_delegation))
         .route("/assets/bailiwick.css", get(assets::stylesheet))
         .route("/assets/icon.svg", get(assets::icon));
     let oauth = Router::new()

@@ -13,7 +13,11 @@ use super::{
     extract::{Looking, Sending},
     failure::{Failure, Fault},
     may_grant::MayGrant,
-    views::{AccountView, ApplicationView, CallView, RequestView, SessionView, WaitingView},
+    views::{
+        AccountView, ApplicationView, CallView, DelegationView, RequestView, SessionView,
+        WaitingView,
+    },
+    waiting::FoldedView,
 };
 use crate::people::Roles;
 
@@ -115,6 +119,9 @@ pub(crate) struct SignInPage<'a> {
 pub(crate) struct ApprovalsPage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) waiting: Vec<WaitingView>,
+    /// Agents that ask very often, one line each.
+    pub(crate) folded: Vec<FoldedView>,
+    pub(crate) of_one_agent: bool,
 }
 
 #[derive(Template)]
@@ -141,6 +148,8 @@ pub(crate) struct DecidedPage<'a> {
     pub(crate) request: RequestView,
     pub(crate) session: Option<SessionView>,
     pub(crate) denial: Option<String>,
+    /// The client that asked is still waiting for this browser to come back.
+    pub(crate) returns: bool,
 }
 
 #[derive(Template)]
@@ -195,6 +204,7 @@ pub(crate) struct InvitedPage<'a> {
 #[template(path = "me.html")]
 pub(crate) struct MePage<'a> {
     pub(crate) frame: Frame<'a>,
+    pub(crate) delegations: Vec<DelegationView>,
     pub(crate) account: AccountView,
 }
 

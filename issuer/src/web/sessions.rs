@@ -14,12 +14,12 @@ use super::{
     to_the_end,
     views::{CallView, SessionView},
 };
-use crate::{core::Unavailable, people::Sight, store::Revoked};
+use crate::{core::Unavailable, store::Revoked};
 
 /// `GET /sessions`
 pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Response, PageFailure> {
     let now = core.clock.now().utc;
-    let sight = Sight::of(&reader.account);
+    let sight = core.sight(&reader.account).await?;
     let sessions = core.store.sessions(&sight).await;
     let sessions = sessions.map_err(Unavailable::from)?;
     let mut counts = core
@@ -48,11 +48,8 @@ pub(crate) async fn show(
 ) -> Result<Response, PageFailure> {
     let session = core.store.session(&id).await.map_err(Unavailable::from)?;
     let session = session.ok_or_else(not_found)?;
-    let sight = Sight::of(&reader.account);
-    let seen = core
-        .store
-        .sees(&sight, &session.request.request.application);
-    if !seen.await.map_err(Unavailable::from)? {
+    let sight = core.sight(&reader.account).await?;
+    if !sight.covers(&session.request.request.application) {
         return Err(not_found().into());
     }
     let counts = core

@@ -11,7 +11,7 @@ use crate::{
     duration_text,
     oauth::client::{ClientKind, Identity},
     people::{Ceiling, Roles},
-    store::{Account, CallDecision, StoredRequest, StoredSession},
+    store::{Account, CallDecision, Delegation, StoredRequest, StoredSession},
     text::visible_line,
 };
 
@@ -245,7 +245,13 @@ impl RequestView {
             expires_in: until(stored.expires_at, now),
             duration_words: duration_text::in_words(request.duration),
             decided_at: stored.decided_at.map(clock_time),
-            decided_by: stored.decided_by.clone(),
+            decided_by: stored
+                .decided_by
+                .as_ref()
+                .map(|by| match &stored.decided_on_behalf_of {
+                    Some(behalf) => format!("{by} on behalf of {behalf}"),
+                    None => by.clone(),
+                }),
             tools: tools.collect(),
         }
     }
@@ -424,6 +430,7 @@ pub(crate) struct ApplicationView {
     pub(crate) max_depth: u32,
     /// Empty: every tool.
     pub(crate) tools: Vec<String>,
+    pub(crate) rules: Vec<String>,
     pub(crate) approvers: Vec<String>,
 }
 
@@ -438,7 +445,41 @@ impl ApplicationView {
             max_duration: duration_text::format(application.max_duration),
             max_depth: application.max_depth,
             tools: tools.map(ToString::to_string).collect(),
+            rules: application.rules.iter().map(ToString::to_string).collect(),
             approvers: staffed.approvers.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// Somebody who stands in, as one of the two reads it.
+#[derive(Debug)]
+pub(crate) struct DelegationView {
+    /// The number, for ending it; absent where it is the other's to end.
+    pub(crate) id: Option<String>,
+    pub(crate) sentence: String,
+}
+
+impl DelegationView {
+    pub(crate) fn of(delegation: &Delegation, account: &Account) -> Self {
+        let mine = delegation.from == account.user_name.as_str();
+        let (from, until) = (
+            clock_time(delegation.starts_at),
+            clock_time(delegation.ends_at),
+        );
+        let sentence = if mine {
+            format!(
+                "{} decides for you from {from} until {until}.",
+                delegation.to
+            )
+        } else {
+            format!(
+                "You decide for {} from {from} until {until}.",
+                delegation.from
+            )
+        };
+        Self {
+            id: mine.then(|| delegation.id.clone()),
+            sentence,
         }
     }
 }

@@ -381,6 +381,7 @@ async fn admin_makes_changes_and_removes_an_application_by_hand() {
         ("max_duration", "1h"),
         ("max_depth", "2"),
         ("tools", "files.read_file\r\nfiles.search\r\n"),
+        ("rules", ""),
         ("approver", "ada"),
     ];
     assert_eq!(
@@ -400,6 +401,7 @@ async fn admin_makes_changes_and_removes_an_application_by_hand() {
             "max_duration": 3600,
             "max_depth": 2,
             "allowed_tools": ["files.read_file", "files.search"],
+            "rules": [],
             "approvers": ["ada"],
         })
     );

@@ -315,8 +315,7 @@ async fn hundred_requests_may_wait_and_one_more_may_not() {
     }
     let reply = world.ask(&details()).await;
     assert_eq!(reply.oauth(), (429, "temporarily_unavailable".to_owned()));
-    let form = browser.open(&first).await.with("decision", "deny");
-    browser.submit(&form).await;
+    browser.approve(&first).await;
     assert_eq!(world.ask(&details()).await.status, 200);
 }
 

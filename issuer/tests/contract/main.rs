@@ -22,6 +22,7 @@ mod ceilings;
 mod client_documents;
 mod clients;
 mod concurrency;
+mod deciding;
 mod device_flow;
 mod failing_store;
 mod feeds;

@@ -20,7 +20,7 @@ const PAGES: [(&str, &[&str]); 10] = [
 ];
 
 /// Every form behind a sign-in, and the roles that may send it.
-const FORMS: [(&str, &[&str]); 14] = [
+const FORMS: [(&str, &[&str]); 16] = [
     ("/approvals/{approval}", &["approver"]),
     ("/sessions/ses_0/revoke", &["approver"]),
     ("/accounts", &["admin"]),
@@ -33,6 +33,8 @@ const FORMS: [(&str, &[&str]); 14] = [
     ("/accounts/nobody/disable", &["admin"]),
     ("/accounts/nobody/enable", &["admin"]),
     ("/accounts/nobody/sign-out", &["admin"]),
+    ("/me/delegates", &["approver"]),
+    ("/me/delegates/del_0/end", &["approver"]),
     ("/me/sign-out-everywhere", &["admin", "approver", "auditor"]),
     ("/sign-out", &["admin", "approver", "auditor"]),
 ];

@@ -1,5 +1,7 @@
 //! Refusals in the form of RFC 6749 section 5.2: one code of the standards for each reason.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -28,6 +30,8 @@ pub(crate) struct OAuthError {
     pub(super) status: StatusCode,
     pub(super) error: &'static str,
     pub(super) description: String,
+    /// How long to wait, where it is known.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl OAuthError {
@@ -44,6 +48,7 @@ impl OAuthError {
             status,
             error,
             description: description.into(),
+            retry_after: None,
         }
     }
 }
@@ -55,7 +60,11 @@ impl IntoResponse for OAuthError {
         let headers = response.headers_mut();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+                let wait = match self.retry_after {
+                    Some(wait) => HeaderValue::from(wait.as_secs()),
+                    None => HeaderValue::from_static(RETRY_AFTER),
+                };
+                headers.insert(header::RETRY_AFTER, wait);
             }
             StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Basic realm=\"bailiwick\"");
@@ -124,6 +133,14 @@ impl From<AskError> for OAuthError {
                 "temporarily_unavailable",
                 description,
             ),
+            AskError::Quiet { retry_after } => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "temporarily_unavailable",
+                    description,
+                )
+            },
             AskError::Catalogue(cause) => {
                 tracing::warn!(%cause, "no catalogue");
                 let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -1,0 +1,85 @@
+//! The first of two approvals.
+
+use bailiwick_datalog::Timestamp;
+use sqlx::FromRow;
+
+use super::{Change, StoreError, to_db};
+use crate::{access_request::read_granted, narrowing::Granted};
+
+/// The first approval of a request that needs two.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstApproval {
+    /// Who gave it.
+    pub(crate) account: String,
+    pub(crate) user_name: String,
+    /// For whom, by the id of the account.
+    pub(crate) on_behalf_of: Option<String>,
+    pub(crate) granted: Granted,
+    pub(crate) instructions: Option<String>,
+}
+
+/// A first approval about to be stored.
+#[derive(Debug)]
+pub(crate) struct NewFirstApproval<'a> {
+    pub(crate) request: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) on_behalf_of: Option<&'a str>,
+    pub(crate) granted_json: &'a str,
+    pub(crate) instructions: Option<&'a str>,
+    pub(crate) approved_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct Row {
+    account_id: String,
+    user_name: String,
+    on_behalf_of: Option<String>,
+    granted_json: String,
+    instructions: Option<String>,
+}
+
+/// The first approval of a request, if there is one.
+pub(crate) async fn first_in(
+    change: &mut Change,
+    request: &str,
+) -> Result<Option<FirstApproval>, StoreError> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT f.account_id, a.user_name, f.on_behalf_of, f.granted_json, f.instructions
+         FROM first_approvals f JOIN accounts a ON a.id = f.account_id WHERE f.request_id = ?",
+    )
+    .bind(request)
+    .fetch_optional(&mut **change)
+    .await?;
+    row.map(|row| {
+        let (duration, tools) = read_granted(&row.granted_json)?;
+        Ok(FirstApproval {
+            account: row.account_id,
+            user_name: row.user_name,
+            on_behalf_of: row.on_behalf_of,
+            granted: Granted { duration, tools },
+            instructions: row.instructions,
+        })
+    })
+    .transpose()
+}
+
+/// Stores a first approval.
+pub(crate) async fn insert(
+    change: &mut Change,
+    new: &NewFirstApproval<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO first_approvals (request_id, account_id, on_behalf_of, granted_json,
+             instructions, approved_at)
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.request)
+    .bind(new.account)
+    .bind(new.on_behalf_of)
+    .bind(new.granted_json)
+    .bind(new.instructions)
+    .bind(to_db(new.approved_at))
+    .execute(&mut **change)
+    .await?;
+    Ok(())
+}
