@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     access_request::Application,
     core::{Core, Unavailable},
+    oauth::redirect::{RedirectError, RedirectUri},
     people::Actor,
     rules::{MAX_RULES, Rule},
     store::{Account, Change, StoreError, accounts, applications, requests, revocations},
@@ -28,6 +29,8 @@ const MAX_NAME_CHARS: usize = 80;
 const LONGEST_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Hops that fit a token besides its first block (profile, rule 22).
 const MAX_DEPTH: u32 = 16;
+/// Most redirect URIs of one client.
+const MAX_REDIRECT_URIS: usize = 10;
 /// What agents are told whose request ended with its application.
 const REMOVED: &str = "the application was removed";
 
@@ -60,6 +63,12 @@ pub(crate) enum ApplicationError {
     /// Too many tools.
     #[error("more than {MAX_PATTERNS} tool patterns")]
     TooManyTools,
+    /// An address no answer may be sent to.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+    /// Too many of them.
+    #[error("more than {MAX_REDIRECT_URIS} redirect URIs")]
+    TooManyRedirects,
     /// Too many rules.
     #[error("more than {MAX_RULES} rules")]
     TooManyRules,
@@ -87,6 +96,8 @@ pub(crate) struct Wanted {
     /// `Some(None)`: every tool of the catalogue.
     pub(crate) allowed_tools: Option<Option<Vec<ToolPattern>>>,
     pub(crate) rules: Option<Vec<Rule>>,
+    /// Where the answers of its own client may go.
+    pub(crate) redirect_uris: Option<Vec<String>>,
     /// User names.
     pub(crate) approvers: Option<Approvers>,
 }
@@ -108,6 +119,14 @@ pub(crate) enum Approvers {
 pub(crate) struct Staffed {
     pub(crate) application: Application,
     pub(crate) approvers: Vec<Principal>,
+    pub(crate) client: OwnClient,
+}
+
+/// The OAuth client that comes with an application.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnClient {
+    pub(crate) id: String,
+    pub(crate) redirect_uris: Vec<String>,
 }
 
 /// What ended with a removed application.
@@ -169,6 +188,12 @@ impl Core {
             return Err(ApplicationError::Taken(application.id));
         }
         staff(&mut change, &application.id, wanted.approvers.as_ref()).await?;
+        set_redirects(
+            &mut change,
+            &application.id,
+            wanted.redirect_uris.as_deref(),
+        )
+        .await?;
         let fields = self.fields(&mut change, by, &application).await?;
         self.seal(change, now, "application_added", fields).await?;
         self.staffed(application).await
@@ -188,6 +213,12 @@ impl Core {
         let application = apply(before, &wanted)?;
         applications::update(&mut change, &application).await?;
         staff(&mut change, &application.id, wanted.approvers.as_ref()).await?;
+        set_redirects(
+            &mut change,
+            &application.id,
+            wanted.redirect_uris.as_deref(),
+        )
+        .await?;
         let fields = self.fields(&mut change, by, &application).await?;
         let now = self.clock.now().utc;
         self.seal(change, now, "application_set", fields).await?;
@@ -239,10 +270,13 @@ impl Core {
     }
 
     async fn staffed(&self, application: Application) -> Result<Staffed, ApplicationError> {
-        let approvers = self.store.approvers_of(&application.id).await?;
+        let mut look = self.store.look().await?;
+        let approvers = applications::approvers_in(&mut look, &application.id).await?;
+        let client = applications::own_client_in(&mut look, &application.id).await?;
         Ok(Staffed {
             application,
             approvers,
+            client,
         })
     }
 
@@ -252,8 +286,11 @@ impl Core {
         by: &Actor,
         application: &Application,
     ) -> Result<Value, ApplicationError> {
-        let approvers = applications::approvers_in(change, &application.id).await?;
-        let mut fields = describe(application, &approvers);
+        let mut fields = describe(&Staffed {
+            application: application.clone(),
+            approvers: applications::approvers_in(change, &application.id).await?,
+            client: applications::own_client_in(change, &application.id).await?,
+        });
         if let Some(fields) = fields.as_object_mut() {
             fields.insert("by".to_owned(), json!(by.name()));
         }
@@ -262,7 +299,8 @@ impl Core {
 }
 
 /// An application as the API and the record write it.
-pub(crate) fn describe(application: &Application, approvers: &[Principal]) -> Value {
+pub(crate) fn describe(staffed: &Staffed) -> Value {
+    let application = &staffed.application;
     json!({
         "application": application.id.as_str(),
         "name": application.name,
@@ -271,7 +309,9 @@ pub(crate) fn describe(application: &Application, approvers: &[Principal]) -> Va
         "max_depth": application.max_depth,
         "allowed_tools": application.allowed_tools,
         "rules": application.rules,
-        "approvers": approvers,
+        "approvers": staffed.approvers,
+        "client_id": staffed.client.id,
+        "redirect_uris": staffed.client.redirect_uris,
     })
 }
 
@@ -328,6 +368,22 @@ fn apply(before: Application, wanted: &Wanted) -> Result<Application, Applicatio
         allowed_tools,
         rules,
     })
+}
+
+/// Says where the answers of an application's own client may go.
+async fn set_redirects(
+    change: &mut Change,
+    application: &ApplicationId,
+    texts: Option<&[String]>,
+) -> Result<(), ApplicationError> {
+    let Some(texts) = texts else { return Ok(()) };
+    if texts.len() > MAX_REDIRECT_URIS {
+        return Err(ApplicationError::TooManyRedirects);
+    }
+    let read: Result<Vec<RedirectUri>, _> = texts.iter().map(|t| RedirectUri::parse(t)).collect();
+    let read = read?;
+    let uris: Vec<&str> = read.iter().map(RedirectUri::as_str).collect();
+    Ok(applications::set_redirects(change, application, &uris).await?)
 }
 
 /// Says who decides for an application.

@@ -91,6 +91,10 @@ struct Limits {
     #[arg(long)]
     all_tools: bool,
 
+    /// Where the answers of its own client may go; replaces the list
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    redirect_uris: Vec<String>,
+
     /// A rule, such as `two-approvers access=destructive`; replaces the list
     #[arg(long = "rule", value_name = "RULE", conflicts_with = "no_rules")]
     rules: Vec<String>,
@@ -114,6 +118,7 @@ impl Limits {
             (false, false) => Some(json!(self.tools)),
         };
         let rules = (self.no_rules || !self.rules.is_empty()).then(|| json!(self.rules));
+        let redirects = (!self.redirect_uris.is_empty()).then(|| json!(self.redirect_uris));
         let approvers = (!self.approvers.is_empty()).then(|| json!(self.approvers));
         let members = [
             ("name", self.name.map(Value::from)),
@@ -122,6 +127,7 @@ impl Limits {
             ("max_depth", self.depth.map(Value::from)),
             ("allowed_tools", tools),
             ("rules", rules),
+            ("redirect_uris", redirects),
             ("add_approvers", approvers),
         ];
         let named = members.into_iter();

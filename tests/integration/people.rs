@@ -1,7 +1,8 @@
 //! Accounts and their roles, from the command line into a real browser.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bailiwick_datalog::Timestamp;
 use serde_json::json;
 
 use crate::harness::agent::Wish;
@@ -9,6 +10,12 @@ use crate::harness::browser::Browser;
 use crate::harness::eventually;
 use crate::harness::service::{Bailiwick, Place};
 use crate::harness::visitor::{PASSWORD, Visitor};
+
+/// As RFC 3339 writes it.
+fn in_a_month() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_unix(now.as_secs() + 30 * 24 * 60 * 60).to_rfc3339()
+}
 
 /// Adds an account and has its owner choose a password in a browser of their own.
 async fn joins(servers: &Place, user_name: &str, role: &str) -> Browser {
@@ -131,6 +138,58 @@ async fn application_of_its_own_is_decided_by_its_approver_within_their_ceiling(
             }
         },
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_persons_decide_what_a_rule_names_and_a_delegate_stands_in_for_one() {
+    let servers = Bailiwick::up();
+    let ada = Visitor::signs_up(&servers);
+    let rule = "two-approvers access=destructive";
+    let set = servers.run(&["applications", "set", "default", "--rule", rule]);
+    assert_eq!(set.expect_code(0).json()["rules"], json!([rule]));
+    for name in ["bob", "carol"] {
+        let added = servers.run(&["accounts", "add", name, "--role", "approver"]);
+        added.expect_code(0);
+    }
+    let assigned = servers.run(&["applications", "set", "default", "--approver", "bob"]);
+    assigned.expect_code(0);
+    let link = servers.run(&["accounts", "link", "carol"]).expect_code(0);
+    let named = servers.run(&[
+        "accounts",
+        "delegate",
+        "bob",
+        "--to",
+        "carol",
+        "--from",
+        "2026-01-01T00:00:00Z",
+        "--until",
+        &in_a_month(),
+    ]);
+    assert_eq!(named.expect_code(0).json()["to"], "carol");
+
+    let wish = Wish {
+        tools: &["files.delete_file"],
+        resources: &["files/notes"],
+        task: "Tidy up",
+        time: "10m",
+    };
+    let asked = servers.request(&wish, &[]);
+    ada.approves(&asked);
+    let carol = Browser::open().await;
+    carol
+        .goto(link.json()["set_up_link"].as_str().unwrap())
+        .await;
+    carol.fill("input[name=password]", PASSWORD).await;
+    carol.fill("input[name=password_again]", PASSWORD).await;
+    carol.click("main form button[type=submit]").await;
+    carol.arrives_at("/approvals").await;
+    carol.goto(&asked.approval_url).await;
+    carol.reads("You decide on behalf of bob").await;
+    carol.reads("ada has approved what is ticked").await;
+    carol.click("#approve").await;
+    carol.reads("decided by carol on behalf of bob").await;
+    assert_eq!(carol.complaints(), Vec::<String>::new());
+    asked.granted();
 }
 
 #[test]

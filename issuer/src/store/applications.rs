@@ -4,7 +4,7 @@ use bailiwick_datalog::{ApplicationId, Principal, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, damaged, seconds_from_db, seconds_to_db, to_db};
-use crate::access_request::Application;
+use crate::{access_request::Application, applications::OwnClient};
 
 /// An application as it is joined to what belongs to it.
 #[derive(FromRow)]
@@ -93,18 +93,6 @@ impl Store {
         rows.into_iter().map(Application::try_from).collect()
     }
 
-    /// Who decides for an application, by name.
-    pub(crate) async fn approvers_of(
-        &self,
-        id: &ApplicationId,
-    ) -> Result<Vec<Principal>, StoreError> {
-        let names: Vec<String> = sqlx::query_scalar(APPROVERS)
-            .bind(id.as_str())
-            .fetch_all(&self.reader)
-            .await?;
-        names.into_iter().map(principal).collect()
-    }
-
     /// The applications an account decides for, by id.
     pub(crate) async fn assignments_of(&self, account: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT application_id FROM application_approvers
@@ -163,6 +151,41 @@ pub(crate) async fn approvers_in(
         .fetch_all(&mut **change)
         .await?;
     names.into_iter().map(principal).collect()
+}
+
+/// The client that comes with an application, as it is inside a change.
+pub(crate) async fn own_client_in(
+    change: &mut Change,
+    id: &ApplicationId,
+) -> Result<OwnClient, StoreError> {
+    let (client, uris): (String, String) = sqlx::query_as(
+        "SELECT c.client_id, c.redirect_uris FROM applications a
+         JOIN clients c ON c.client_id = a.client_id WHERE a.id = ?",
+    )
+    .bind(id.as_str())
+    .fetch_one(&mut **change)
+    .await?;
+    Ok(OwnClient {
+        id: client,
+        redirect_uris: serde_json::from_str(&uris).map_err(damaged)?,
+    })
+}
+
+/// Says where the answers of that client may go.
+pub(crate) async fn set_redirects(
+    change: &mut Change,
+    id: &ApplicationId,
+    uris: &[&str],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE clients SET redirect_uris = ?
+         WHERE client_id = (SELECT client_id FROM applications WHERE id = ?)",
+    )
+    .bind(serde_json::to_string(uris).map_err(damaged)?)
+    .bind(id.as_str())
+    .execute(&mut **change)
+    .await?;
+    Ok(())
 }
 
 /// Stores a new application, with one client of the same id: `false` when either was given before.

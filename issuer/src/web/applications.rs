@@ -11,7 +11,7 @@ use super::{
     extract::{AdminForm, Overseer},
     failure::{Failure, Fault, PageFailure},
     fields::Fields,
-    limits_form::{read_rules, read_tools, span},
+    limits_form::{lines, read_rules, read_tools, span},
     pages::{self, ApplicationPage, ApplicationsPage, Frame},
     to_the_end,
     views::ApplicationView,
@@ -117,6 +117,7 @@ fn read_wanted(fields: &mut Fields) -> Result<Wanted, Failure> {
         max_duration: Some(span(&fields.required("max_duration")?)?),
         max_depth: Some(depth),
         allowed_tools: Some(read_tools(&fields.required("tools")?)?),
+        redirect_uris: Some(lines(&fields.required("redirect_uris")?)),
         rules: Some(read_rules(&fields.required("rules")?)?),
         approvers: Some(Approvers::Exactly(
             fields.all("approver").into_iter().collect(),

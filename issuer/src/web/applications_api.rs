@@ -46,6 +46,7 @@ struct Wish {
     #[serde(default, deserialize_with = "given")]
     allowed_tools: Option<Option<Vec<ToolPattern>>>,
     rules: Option<Vec<Rule>>,
+    redirect_uris: Option<Vec<String>>,
     #[serde(default)]
     add_approvers: BTreeSet<String>,
     #[serde(default)]
@@ -69,6 +70,7 @@ impl From<Wish> for Wanted {
             max_depth: wish.max_depth,
             allowed_tools: wish.allowed_tools,
             rules: wish.rules,
+            redirect_uris: wish.redirect_uris,
             approvers: (!nobody).then_some(Approvers::Changed {
                 add: wish.add_approvers,
                 remove: wish.remove_approvers,
@@ -139,5 +141,5 @@ async fn remove(
 }
 
 fn in_json(staffed: &Staffed) -> Value {
-    describe(&staffed.application, &staffed.approvers)
+    describe(staffed)
 }

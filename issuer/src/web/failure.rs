@@ -413,6 +413,8 @@ impl From<ApplicationError> for Failure {
             | ApplicationError::Durations
             | ApplicationError::Depth
             | ApplicationError::TooManyTools
+            | ApplicationError::Redirect(_)
+            | ApplicationError::TooManyRedirects
             | ApplicationError::TooManyRules => Fault::InvalidApplication,
             ApplicationError::Unavailable(_) => Fault::Unavailable,
         };

@@ -82,7 +82,8 @@ pub(crate) fn span(text: &str) -> Result<Duration, Failure> {
     }
 }
 
-fn lines(text: &str) -> Vec<String> {
+/// The lines that are not empty.
+pub(crate) fn lines(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
     lines
         .filter(|line| !line.is_empty())

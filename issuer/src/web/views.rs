@@ -431,6 +431,8 @@ pub(crate) struct ApplicationView {
     /// Empty: every tool.
     pub(crate) tools: Vec<String>,
     pub(crate) rules: Vec<String>,
+    pub(crate) client_id: String,
+    pub(crate) redirect_uris: Vec<String>,
     pub(crate) approvers: Vec<String>,
 }
 
@@ -446,6 +448,8 @@ impl ApplicationView {
             max_depth: application.max_depth,
             tools: tools.map(ToString::to_string).collect(),
             rules: application.rules.iter().map(ToString::to_string).collect(),
+            client_id: staffed.client.id.clone(),
+            redirect_uris: staffed.client.redirect_uris.clone(),
             approvers: staffed.approvers.iter().map(ToString::to_string).collect(),
         }
     }

@@ -67,6 +67,49 @@ async fn invitation_works_once() {
 }
 
 #[tokio::test]
+async fn invitation_is_accepted_only_on_its_own_page() {
+    let (world, _) = World::with_approver().await;
+    let link = world.invited("bob", &["approver"]).await;
+    let mut bob = world.browser();
+    let csrf = bob.get(&link).await.hidden("csrf");
+    let fields = |csrf| {
+        [
+            ("csrf", csrf),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ]
+    };
+    let mut elsewhere = bob.clone();
+    elsewhere.origin = Some("http://evil.example".to_owned());
+    let reply = elsewhere.post(&link, &fields(&csrf)).await;
+    assert_eq!(reply.verdict(), (403, "wrong_origin"));
+    for mut other in [bob.clone(), world.browser()] {
+        let reply = other.post(&link, &fields("x")).await;
+        assert_eq!(reply.verdict(), (403, "form_expired"));
+    }
+    assert_eq!(bob.post(&link, &fields(&csrf)).await.status, 303);
+}
+
+#[tokio::test]
+async fn cookie_planted_before_an_invitation_is_accepted_is_good_for_nothing_after() {
+    let (world, mut ada) = World::with_approver().await;
+    let link = world.invited("bob", &["approver"]).await;
+    let mut bob = world.browser();
+    bob.cookies = ada.cookies.clone();
+    assert_eq!(bob.accept(&link, PASSWORD).await.status, 303);
+    assert_ne!(
+        bob.cookie("bailiwick_session"),
+        ada.cookie("bailiwick_session")
+    );
+    assert_eq!(
+        ada.get("/approvals").await.status,
+        303,
+        "the planted session has ended"
+    );
+    assert!(bob.get("/me").await.body.contains("bob"));
+}
+
+#[tokio::test]
 async fn invitation_works_for_three_days_and_not_a_second_longer() {
     let (world, _) = World::with_approver().await;
     let link = world.invited("bob", &["approver"]).await;

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{AUDIENCE, Browser, ORIGIN, World, details};
+use crate::{
+    harness::{AUDIENCE, Browser, ORIGIN, World, details},
+    oauth_client::{Client, REDIRECT, address, parameter},
+};
 
 const APPLICATIONS: [&str; 3] = ["billing", "research", "support"];
 
@@ -156,6 +159,50 @@ async fn client_of_one_application_cannot_collect_for_another() {
         assert_eq!(poll.oauth(), (400, "invalid_grant".to_owned()), "{other}");
     }
     assert_eq!(world.poll_as("billing", &asked).await.status, 200);
+}
+
+#[tokio::test]
+async fn own_client_of_an_application_is_answered_at_its_redirect_uris_alone() {
+    let (world, mut approvers) = three().await;
+    let redirects = |uris: &Value| json!({"redirect_uris": uris}).to_string();
+    let client = Client {
+        id: "billing".to_owned(),
+        secret: None,
+    };
+    let address = address(&client.parameters(Some("tool:files.read_file")));
+    assert_eq!(
+        approvers[0].get(&address).await.status,
+        400,
+        "it has none at first"
+    );
+    let set = world
+        .operate("/v1/applications/billing", &redirects(&json!([REDIRECT])))
+        .await;
+    assert_eq!(set.json()["redirect_uris"], json!([REDIRECT]));
+    let form = client
+        .asks(&mut approvers[0], Some("tool:files.read_file"))
+        .await;
+    let mut stranger = approvers[1].clone();
+    stranger.cookies.extend(
+        approvers[0]
+            .cookies
+            .iter()
+            .filter(|(name, _)| name.contains("authorize"))
+            .cloned(),
+    );
+    assert_eq!(
+        stranger.get(&form.path).await.verdict(),
+        (404, "request_not_found")
+    );
+    let decided = form.with("decision", "approve");
+    let code = parameter(&client.decided(&mut approvers[0], &decided).await, "code").unwrap();
+    assert_eq!(client.redeem(&world, &code).await.status, 200);
+    for bad in [json!(["javascript:alert(1)"]), json!(vec![REDIRECT; 11])] {
+        let reply = world
+            .operate("/v1/applications/billing", &redirects(&bad))
+            .await;
+        assert_eq!(reply.verdict(), (422, "invalid_application"), "{bad}");
+    }
 }
 
 #[tokio::test]
@@ -382,6 +429,7 @@ async fn admin_makes_changes_and_removes_an_application_by_hand() {
         ("max_depth", "2"),
         ("tools", "files.read_file\r\nfiles.search\r\n"),
         ("rules", ""),
+        ("redirect_uris", "https://desk.example/callback\r\n"),
         ("approver", "ada"),
     ];
     assert_eq!(
@@ -402,6 +450,8 @@ async fn admin_makes_changes_and_removes_an_application_by_hand() {
             "max_depth": 2,
             "allowed_tools": ["files.read_file", "files.search"],
             "rules": [],
+            "client_id": "desk",
+            "redirect_uris": ["https://desk.example/callback"],
             "approvers": ["ada"],
         })
     );

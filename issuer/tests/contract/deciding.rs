@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{ApprovalForm, Browser, World, details},
-    oauth_client::{REDIRECT, register},
+    oauth_client::{Client, REDIRECT, parameter, register},
 };
 
 const RULE: &str = "two-approvers access=write";
@@ -142,6 +142,47 @@ async fn second_approver_starts_from_what_the_first_granted_and_only_narrows_it(
 }
 
 #[tokio::test]
+async fn request_that_came_through_a_browser_gets_its_second_approval_in_another() {
+    let (world, mut ada, mut bob) = two().await;
+    world.application("other", &json!({})).await;
+    let mut carol = world.approver("carol", &["other"]).await;
+    let client = Client::register(&world).await;
+    let form = client.asks(&mut ada, Some("tool:files.write_file")).await;
+    let form = form.with("decision", "approve");
+    assert_eq!(bob.get(&form.path).await.verdict(), (403, "other_browser"));
+    assert!(!bob.get("/approvals").await.body.contains(&form.path));
+    assert_eq!(
+        ada.submit(&form).await.location(),
+        format!("{}/return", form.path)
+    );
+    let back = ada.get(&format!("{}/return", form.path)).await;
+    assert_eq!(back.location(), form.path, "nothing to take back yet");
+
+    for stranger in [&mut carol] {
+        assert_eq!(
+            stranger.get(&form.path).await.verdict(),
+            (404, "request_not_found")
+        );
+    }
+    assert!(bob.get("/approvals").await.body.contains(&form.path));
+    let csrf = bob.csrf().await;
+    let second = form.clone().set("csrf", &csrf);
+    assert_eq!(bob.submit(&second).await.location(), form.path);
+    let foreign = bob.get(&format!("{}/return", form.path)).await;
+    assert_eq!(
+        foreign.verdict(),
+        (403, "other_browser"),
+        "the code is not for this browser"
+    );
+    let page = ada.get(&form.path).await.body;
+    assert!(page.contains("id=\"return\""), "{page}");
+    assert!(!bob.get(&form.path).await.body.contains("id=\"return\""));
+    let answer = ada.get(&format!("{}/return", form.path)).await;
+    let code = parameter(&answer.location().parse().unwrap(), "code").unwrap();
+    assert_eq!(client.redeem(&world, &code).await.status, 200);
+}
+
+#[tokio::test]
 async fn denial_by_either_ends_it() {
     let (world, mut ada, mut bob) = two().await;
     let asked = world.asked().await;
@@ -170,6 +211,7 @@ async fn rules_are_shown_set_by_hand_and_refused_when_they_make_no_sense() {
             ("max_depth", "2"),
             ("tools", ""),
             ("rules", bad),
+            ("redirect_uris", ""),
         ];
         let reply = ada.send("/applications/default", &fields).await;
         assert_eq!(reply.verdict(), (422, "invalid_rule"), "{bad}");
