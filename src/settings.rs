@@ -3,6 +3,7 @@
 //! Owns the file's grammar, and that the command line wins over it. A key that is not known, or
 //! has another type, is an error: a misspelt limit must not be one that silently does not hold.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,11 @@ pub(crate) struct VerifierArgs {
     /// What decides: the token's compiled plan, or the Biscuit library's engine as well
     #[arg(long, value_name = "WAY")]
     evaluation: Option<Way>,
+
+    /// Answer what tokens of this application lack with HTTP 403 and the missing scope, for
+    /// interactive clients that then ask for it themselves; may be given more than once
+    #[arg(long, value_name = "APPLICATION")]
+    step_up: Vec<String>,
 
     /// How old the list of revocations may be before every call is refused
     #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
@@ -67,6 +73,8 @@ pub(crate) struct VerifierSettings {
     pub(crate) policy: Option<Arc<OperatorPolicy>>,
     /// How old the list of revocations may be.
     pub(crate) max_staleness: Duration,
+    /// The applications whose clients step up.
+    pub(crate) step_up: BTreeSet<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -108,6 +116,7 @@ impl VerifierArgs {
                 .max_staleness
                 .or(table.max_staleness)
                 .unwrap_or(DEFAULT_MAX_STALENESS),
+            step_up: self.step_up.iter().cloned().collect(),
         })
     }
 }

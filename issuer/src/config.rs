@@ -7,7 +7,11 @@ use bailiwick_verifier::Clock;
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::{catalogue::CatalogueSource, entropy::Entropy, oauth::document::DocumentSource};
+use crate::{
+    catalogue::CatalogueSource,
+    entropy::Entropy,
+    oauth::{document::DocumentSource, spiffe::SpiffeDomain},
+};
 
 /// How long a request waits for its approver. Long enough to find the browser, short
 /// enough that a forgotten request does not linger (RFC 8628 section 6.1 suggests minutes).
@@ -44,6 +48,8 @@ pub struct IssuerConfig {
     /// Where client metadata documents come from; `None` fetches them over https, from public
     /// addresses alone.
     pub documents: Option<Arc<dyn DocumentSource>>,
+    /// The SPIFFE trust domain whose workloads may prove who they are.
+    pub spiffe: Option<SpiffeDomain>,
     /// How long a request may wait for its approver.
     pub request_lifetime: Duration,
     /// Least time between two polls of a waiting agent.
@@ -78,6 +84,7 @@ impl IssuerConfig {
             entropy: Entropy::from_os().map_err(ConfigError::NoEntropy)?,
             catalogue: None,
             documents: None,
+            spiffe: None,
             request_lifetime: REQUEST_LIFETIME,
             poll_interval: POLL_INTERVAL,
             quiet_after_denial: QUIET_AFTER_DENIAL,

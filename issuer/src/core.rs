@@ -18,7 +18,7 @@ use crate::{
     entropy::Entropy,
     keys::IssuerKeys,
     mint::{Mint, MintError},
-    oauth::document::DocumentSource,
+    oauth::{document::DocumentSource, spiffe::SpiffeTrust},
     passwords::{HashError, Passwords},
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) keys: IssuerKeys,
     /// The signed key set as JSON.
     pub(crate) key_set: String,
+    /// The workloads that may prove who they are by SPIFFE.
+    pub(crate) spiffe: Option<SpiffeTrust>,
     pub(crate) mint: Mint,
     /// A mint whose key nobody trusts: it finds out whether a request fits a token.
     pub(crate) rehearsal: Mint,

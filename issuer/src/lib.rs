@@ -57,7 +57,10 @@ pub use crate::{
     config::{ConfigError, IssuerConfig},
     entropy::Entropy,
     keys::KeyError,
-    oauth::document::{DocumentError, DocumentFuture, DocumentSource},
+    oauth::{
+        document::{DocumentError, DocumentFuture, DocumentSource},
+        spiffe::{SpiffeBundle, SpiffeDomain},
+    },
     open::OpenError,
 };
 

@@ -1,6 +1,6 @@
 //! What a gateway is opened with, and why it may not open.
 
-use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use bailiwick_datalog::operator::OperatorPolicy;
 use bailiwick_verifier::{Clock, Evaluation, TrustAnchor, revocation::StoreError};
@@ -31,6 +31,9 @@ pub struct GatewayConfig {
     pub evaluation: Evaluation,
     /// What the operator refuses, whatever a token grants.
     pub policy: Option<Arc<OperatorPolicy>>,
+    /// Applications whose interactive clients ask for more by themselves: what their tokens do not
+    /// allow is answered with HTTP 403 and the scope that is missing, not in a tool result.
+    pub step_up: BTreeSet<String>,
     /// The secret with which decisions are reported to the issuer; none are without it.
     pub gateway_token: Option<String>,
     /// The time.
@@ -48,6 +51,7 @@ impl fmt::Debug for GatewayConfig {
             .field("max_staleness", &self.max_staleness)
             .field("evaluation", &self.evaluation)
             .field("policy", &self.policy.is_some())
+            .field("step_up", &self.step_up)
             .field(
                 "gateway_token",
                 &self.gateway_token.as_ref().map(|_| "[secret]"),

@@ -159,6 +159,16 @@ impl Denial {
         }
     }
 
+    /// Whether a person could approve what is missing.
+    pub(crate) fn may_be_asked_for(&self) -> bool {
+        self.request_access.is_some()
+    }
+
+    /// The tool that was called.
+    pub(crate) fn tool(&self) -> &str {
+        &self.tool
+    }
+
     /// The denial as JSON.
     pub(crate) fn to_json(&self) -> Value {
         let mut members = json!({

@@ -137,6 +137,7 @@ impl Gateway {
             catalogue: Arc::clone(&catalogue),
             clock: Arc::clone(&config.clock),
             recorder: Arc::clone(&recorder),
+            step_up: config.step_up,
         });
         let server = Arc::new(Server {
             catalogue: Arc::clone(&catalogue),

@@ -142,6 +142,7 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<Gateway, Failure> {
         max_staleness: opening.verifier.max_staleness,
         evaluation: opening.verifier.evaluation,
         policy: opening.verifier.policy,
+        step_up: opening.verifier.step_up,
         gateway_token,
         clock: opening.clock,
     })

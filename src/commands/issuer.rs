@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_datalog::Audience;
-use bailiwick_issuer::{Issuer, IssuerConfig};
+use bailiwick_issuer::{Issuer, IssuerConfig, SpiffeBundle, SpiffeDomain};
 use bailiwick_verifier::Clock;
 use clap::Args;
 use serde::Serialize;
@@ -49,10 +49,19 @@ pub(crate) struct IssuerArgs {
     /// The address of the gateway whose tools are approved here
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8401", value_parser = http_url)]
     gateway_url: Url,
+
+    /// The SPIFFE trust domain whose workloads may prove who they are
+    #[arg(long, value_name = "NAME", requires = "spiffe_bundle")]
+    spiffe_trust_domain: Option<String>,
+
+    /// Its keys for JWT-SVIDs: a JWK set in a file, or at an https address
+    #[arg(long, value_name = "FILE|URL", requires = "spiffe_trust_domain")]
+    spiffe_bundle: Option<String>,
 }
 
 /// Runs the issuer until the process is asked to end.
 pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failure> {
+    let spiffe = spiffe(args.spiffe_trust_domain, args.spiffe_bundle)?;
     let data = DataDir::open(&args.data_dir)?;
     let listener = Listener::bind("issuer", args.listen).await?;
     let local_url = hosting::reachable_url(listener.address())?;
@@ -62,7 +71,15 @@ pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failur
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let audience = up::audience(&args.gateway_url)?;
-    let issuer = open(&data, &public_url, &args.gateway_url, audience, clock).await?;
+    let issuer = open(Opening {
+        data: &data,
+        public_url: &public_url,
+        gateway_url: &args.gateway_url,
+        audience,
+        spiffe,
+        clock,
+    })
+    .await?;
     trust::write(data.path(), &issuer.trust_anchor())?;
 
     let mut servers = Servers::new();
@@ -83,32 +100,68 @@ pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failur
     outcome.map(|()| Exit::Done)
 }
 
+/// The trust domain that both options name together.
+///
+/// # Errors
+///
+/// `spiffe_bundle_refused` for an address where anybody on the way could put keys of their own.
+fn spiffe(name: Option<String>, bundle: Option<String>) -> Result<Option<SpiffeDomain>, Failure> {
+    let (Some(name), Some(bundle)) = (name, bundle) else {
+        return Ok(None);
+    };
+    let bundle = match bundle.split_once("://") {
+        None => SpiffeBundle::File(bundle.into()),
+        Some(("https", _)) => match Url::parse(&bundle) {
+            Ok(url) => SpiffeBundle::Url(url),
+            Err(error) => return Err(refused_bundle(&error.to_string())),
+        },
+        Some(_) => return Err(refused_bundle("its address must be https")),
+    };
+    Ok(Some(SpiffeDomain { name, bundle }))
+}
+
+fn refused_bundle(why: &str) -> Failure {
+    let message = format!("the SPIFFE bundle cannot be used: {why}");
+    Failure::new("spiffe_bundle_refused", message).ending(Exit::Usage)
+}
+
+/// What an issuer is opened with.
+pub(crate) struct Opening<'a> {
+    /// Its data directory.
+    pub(crate) data: &'a DataDir,
+    /// The address people and agents reach it at.
+    pub(crate) public_url: &'a Url,
+    /// The address of the gateway.
+    pub(crate) gateway_url: &'a Url,
+    /// The server that tokens are for.
+    pub(crate) audience: Audience,
+    /// The workloads that may prove who they are.
+    pub(crate) spiffe: Option<SpiffeDomain>,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
 /// Opens the issuer of a data directory.
 ///
 /// # Errors
 ///
 /// `issuer_not_opened`, with the causes.
-pub(crate) async fn open(
-    data: &DataDir,
-    public_url: &Url,
-    gateway_url: &Url,
-    audience: Audience,
-    clock: Arc<dyn Clock>,
-) -> Result<Issuer, Failure> {
+pub(crate) async fn open(opening: Opening<'_>) -> Result<Issuer, Failure> {
     let not_opened = |error: &dyn std::error::Error| {
         Failure::new(
             "issuer_not_opened",
             format!("the issuer cannot start: {}", with_causes(error)),
         )
     };
-    let config = IssuerConfig::new(
-        data.path().to_owned(),
-        public_url.clone(),
-        gateway_url.clone(),
-        audience,
-        clock,
+    let mut config = IssuerConfig::new(
+        opening.data.path().to_owned(),
+        opening.public_url.clone(),
+        opening.gateway_url.clone(),
+        opening.audience,
+        opening.clock,
     )
     .map_err(|error| not_opened(&error))?;
+    config.spiffe = opening.spiffe;
     Issuer::open(config)
         .await
         .map_err(|error| not_opened(&error))
@@ -143,5 +196,29 @@ impl Event for Ready<'_> {
             self.trust_anchor,
             self.typed_data_dir.display()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bundle_is_a_file_or_at_an_https_address() {
+        let read = |bundle: &str| {
+            spiffe(Some("prod.example".to_owned()), Some(bundle.to_owned()))
+                .map(|domain| domain.map(|domain| domain.bundle))
+        };
+        let file = SpiffeBundle::File("bundle.json".into());
+        assert_eq!(read("bundle.json").ok(), Some(Some(file)));
+        let url = "https://spire.example/bundle";
+        assert_eq!(
+            read(url).ok(),
+            Some(Some(SpiffeBundle::Url(Url::parse(url).unwrap())))
+        );
+        for bad in ["http://spire.example/bundle", "ftp://x/y", "https://"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(spiffe(None, None).is_ok_and(|domain| domain.is_none()));
     }
 }

@@ -67,13 +67,14 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
     let files_root = files_root(&data, args.files_root)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
 
-    let issuer = issuer::open(
-        &data,
-        &issuer_url,
-        &gateway_url,
-        audience(&gateway_url)?,
-        Arc::clone(&clock),
-    )
+    let issuer = issuer::open(issuer::Opening {
+        data: &data,
+        public_url: &issuer_url,
+        gateway_url: &gateway_url,
+        audience: audience(&gateway_url)?,
+        spiffe: None,
+        clock: Arc::clone(&clock),
+    })
     .await?;
     trust::write(data.path(), &issuer.trust_anchor())?;
     let gateway = gateway::open(gateway::Opening {

@@ -5,7 +5,10 @@
 
 use thiserror::Error;
 
-use super::client::{AuthMethod, Client, ClientError, Credentials, Identity};
+use super::{
+    assertion::AssertionKind,
+    client::{AuthMethod, Client, ClientError, Credentials, Identity},
+};
 use crate::{
     core::{Core, Unavailable},
     secret::Secret,
@@ -27,6 +30,15 @@ pub(crate) enum Presented {
         method: AuthMethod,
         /// The secret.
         secret: Secret,
+    },
+    /// A signed JWT, which names the client itself.
+    Assertion {
+        /// The client id, where it is sent as well.
+        client_id: Option<String>,
+        /// What signed it.
+        kind: AssertionKind,
+        /// The JWT.
+        assertion: Secret,
     },
 }
 
@@ -61,9 +73,10 @@ impl Core {
                 let client = self.client(client_id).await?;
                 match client.credentials {
                     Credentials::None => Ok((client, Identity::Claimed)),
-                    Credentials::Secret(_) => Err(AuthenticationError::Refused(
-                        "this client has to prove who it is",
-                    )),
+                    Credentials::Secret(_) | Credentials::Keys(_) | Credentials::Spiffe(_) => {
+                        let why = "this client has to prove who it is";
+                        Err(AuthenticationError::Refused(why))
+                    }
                 }
             }
             Presented::Secret {
@@ -80,6 +93,14 @@ impl Core {
                     }
                     _ => Err(AuthenticationError::Refused("that is not its secret")),
                 }
+            }
+            Presented::Assertion {
+                client_id,
+                kind,
+                assertion,
+            } => {
+                self.prove(client_id.as_deref(), *kind, assertion.expose())
+                    .await
             }
         }
     }

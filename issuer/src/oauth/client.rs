@@ -97,6 +97,10 @@ pub(crate) enum Credentials {
     None,
     /// The digest of its secret.
     Secret(SecretDigest),
+    /// Its public keys, as a JWK set.
+    Keys(String),
+    /// Its name in a SPIFFE trust domain.
+    Spiffe(String),
 }
 
 /// A client as the issuer knows it.

@@ -19,7 +19,7 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use super::{
-    client::{AuthMethod, Client, ClientError, ClientKind, Credentials},
+    client::{AuthMethod, Client, ClientError, ClientKind},
     register::{Metadata, Profile},
 };
 use crate::{
@@ -111,6 +111,7 @@ impl Core {
             .await
             .map_err(ClientError::Document)?;
         self.document_fetches.succeeded(host);
+        let credentials = profile.credentials(None);
         let new = NewClient {
             id,
             application: &application.id,
@@ -118,7 +119,7 @@ impl Core {
             name: &profile.name,
             redirects: &profile.redirects,
             method: profile.method,
-            credentials: &Credentials::None,
+            credentials: &credentials,
             created_at: now.utc,
         };
         let fresh_until = now.utc.checked_add(FRESH_FOR).unwrap_or(now.utc);
@@ -134,7 +135,7 @@ impl Core {
             kind: ClientKind::Document,
             name: profile.name,
             redirects: profile.redirects,
-            credentials: Credentials::None,
+            credentials,
         })
     }
 
@@ -161,8 +162,8 @@ fn read_document(url: &Url, bytes: &[u8]) -> Result<Profile, DocumentError> {
         Some(method.unwrap_or_else(|| "none".to_owned()));
     let profile = Profile::read(&document.metadata).map_err(|e| malformed(&e.to_string()))?;
     match profile.method {
-        AuthMethod::None => Ok(profile),
-        _ => Err(malformed("its `token_endpoint_auth_method` is not `none`")),
+        AuthMethod::None | AuthMethod::PrivateKeyJwt => Ok(profile),
+        _ => Err(malformed("its `token_endpoint_auth_method` needs a secret")),
     }
 }
 

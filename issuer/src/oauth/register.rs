@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 use super::{
     client::{AuthMethod, ClientKind, Credentials},
+    jwt,
     redirect::{RedirectError, RedirectUri},
 };
 use crate::{
@@ -42,6 +44,8 @@ pub(crate) struct Metadata {
     pub(crate) token_endpoint_auth_method: Option<String>,
     pub(crate) grant_types: Option<Vec<String>>,
     pub(crate) response_types: Option<Vec<String>>,
+    pub(crate) jwks: Option<Value>,
+    pub(crate) jwks_uri: Option<Value>,
 }
 
 /// Why a client is not registered.
@@ -90,6 +94,8 @@ pub(crate) struct Profile {
     pub(crate) name: String,
     pub(crate) redirects: Vec<RedirectUri>,
     pub(crate) method: AuthMethod,
+    /// The keys of `private_key_jwt`.
+    pub(crate) keys: Option<String>,
 }
 
 impl Profile {
@@ -106,11 +112,22 @@ impl Profile {
             let why = format!("it has more than {MAX_NAME_CHARS} characters");
             return Err(wrong("client_name", &why));
         }
+        let method = read_method(metadata.token_endpoint_auth_method.as_deref())?;
         Ok(Self {
             name,
             redirects: read_redirects(metadata.redirect_uris.as_deref().unwrap_or_default())?,
-            method: read_method(metadata.token_endpoint_auth_method.as_deref())?,
+            method,
+            keys: read_keys(method, metadata)?,
         })
+    }
+
+    /// What the client's proofs will be checked against.
+    pub(crate) fn credentials(&self, secret: Option<&Secret>) -> Credentials {
+        match (secret, &self.keys) {
+            (Some(secret), _) => Credentials::Secret(secret.digest()),
+            (None, Some(keys)) => Credentials::Keys(keys.clone()),
+            (None, None) => Credentials::None,
+        }
     }
 }
 
@@ -132,10 +149,7 @@ impl Core {
             }
             _ => None,
         };
-        let credentials = match &secret {
-            Some(secret) => Credentials::Secret(secret.digest()),
-            None => Credentials::None,
-        };
+        let credentials = profile.credentials(secret.as_ref());
         let now = self.clock.now().utc;
         let client_id = fresh_id("cli", &self.entropy);
         let mut change = self.store.change().await?;
@@ -215,6 +229,7 @@ fn read_method(text: Option<&str>) -> Result<AuthMethod, RegistrationError> {
         AuthMethod::None,
         AuthMethod::SecretBasic,
         AuthMethod::SecretPost,
+        AuthMethod::PrivateKeyJwt,
     ];
     match text.map_or(Some(AuthMethod::SecretBasic), AuthMethod::parse) {
         Some(method) if allowed.contains(&method) => Ok(method),
@@ -223,6 +238,20 @@ fn read_method(text: Option<&str>) -> Result<AuthMethod, RegistrationError> {
             "it is not one that a client can register by itself",
         )),
     }
+}
+
+/// Keys come with the metadata: those at an address would have to be fetched with every proof.
+fn read_keys(method: AuthMethod, metadata: &Metadata) -> Result<Option<String>, RegistrationError> {
+    if method != AuthMethod::PrivateKeyJwt {
+        return Ok(None);
+    }
+    if metadata.jwks_uri.is_some() {
+        return Err(wrong("jwks_uri", "send the keys themselves, in `jwks`"));
+    }
+    let jwks = metadata.jwks.as_ref();
+    let jwks = jwks.ok_or_else(|| wrong("jwks", "it is missing"))?;
+    let keys = jwt::read_client_keys(jwks).map_err(|why| wrong("jwks", &why))?;
+    Ok(Some(keys))
 }
 
 fn wrong(name: &'static str, why: &str) -> RegistrationError {

@@ -67,6 +67,8 @@ impl TryFrom<Row> for Client {
                 let digest = SecretDigest::stored(&hash).ok_or_else(|| about("secret"))?;
                 Credentials::Secret(digest)
             }
+            (AuthMethod::PrivateKeyJwt, None, Some(jwks), None) => Credentials::Keys(jwks),
+            (AuthMethod::SpiffeJwt, None, None, Some(id)) => Credentials::Spiffe(id),
             _ => return Err(about("credentials")),
         };
         Ok(Self {
@@ -97,6 +99,33 @@ impl Store {
         row.map(Client::try_from).transpose()
     }
 
+    /// The client that a SPIFFE workload is.
+    pub(crate) async fn client_of_spiffe(&self, id: &str) -> Result<Option<Client>, StoreError> {
+        let client: Option<String> =
+            sqlx::query_scalar("SELECT client_id FROM clients WHERE spiffe_id = ?")
+                .bind(id)
+                .fetch_optional(&self.reader)
+                .await?;
+        match client {
+            Some(client) => self.client(&client).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The clients that an operator registered, by id.
+    pub(crate) async fn registered_clients(&self) -> Result<Vec<Client>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT client_id FROM clients WHERE kind = 'registered' ORDER BY client_id",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        let mut clients = Vec::new();
+        for id in ids {
+            clients.extend(self.client(&id).await?);
+        }
+        Ok(clients)
+    }
+
     /// The client that a document described, if it need not be fetched again at `now`.
     pub(crate) async fn fresh_document(
         &self,
@@ -120,7 +149,8 @@ impl Store {
         let row: Option<ApplicationRow> = sqlx::query_as(
             "SELECT id, name, default_duration_s, max_duration_s, max_depth, allowed_tools_json,
                  rules_json
-             FROM applications WHERE dynamic_registration = 1 AND removed_at IS NULL ORDER BY id LIMIT 1",
+             FROM applications WHERE dynamic_registration = 1 AND removed_at IS NULL
+             ORDER BY id LIMIT 1",
         )
         .fetch_optional(&self.reader)
         .await?;
@@ -134,14 +164,16 @@ pub(crate) async fn insert_client(
     new: &NewClient<'_>,
 ) -> Result<(), StoreError> {
     let redirects: Vec<&str> = new.redirects.iter().map(RedirectUri::as_str).collect();
-    let secret = match new.credentials {
-        Credentials::None => None,
-        Credentials::Secret(digest) => Some(digest.as_slice()),
+    let (secret, jwks, spiffe_id) = match new.credentials {
+        Credentials::None => (None, None, None),
+        Credentials::Secret(digest) => (Some(digest.as_slice()), None, None),
+        Credentials::Keys(jwks) => (None, Some(jwks), None),
+        Credentials::Spiffe(id) => (None, None, Some(id)),
     };
     sqlx::query(
         "INSERT INTO clients (client_id, application_id, kind, name, redirect_uris, auth_method,
-             secret_hash, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             secret_hash, jwks, spiffe_id, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.id)
     .bind(new.application.as_str())
@@ -150,6 +182,8 @@ pub(crate) async fn insert_client(
     .bind(serde_json::json!(redirects).to_string())
     .bind(new.method.as_str())
     .bind(secret)
+    .bind(jwks)
+    .bind(spiffe_id)
     .bind(to_db(new.created_at))
     .execute(&mut **change)
     .await?;
@@ -180,6 +214,46 @@ pub(crate) async fn store_document(
         .execute(&mut **change)
         .await?;
     Ok(())
+}
+
+/// Notes that a proof was used: `false` when it was before. Those that expired are forgotten.
+pub(crate) async fn use_assertion(
+    change: &mut Change,
+    digest: &[u8; 32],
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM used_assertions WHERE expires_at < ?")
+        .bind(to_db(now))
+        .execute(&mut **change)
+        .await?;
+    let inserted = sqlx::query(
+        "INSERT INTO used_assertions (digest, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(digest.as_slice())
+    .bind(to_db(expires_at))
+    .execute(&mut **change)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Removes a client that an operator registered: `false` when there is none.
+pub(crate) async fn remove_registered(change: &mut Change, id: &str) -> Result<bool, StoreError> {
+    let removed = sqlx::query("DELETE FROM clients WHERE client_id = ? AND kind = 'registered'")
+        .bind(id)
+        .execute(&mut **change)
+        .await?;
+    Ok(removed.rows_affected() == 1)
+}
+
+/// Whether a workload has a client already.
+pub(crate) async fn knows_spiffe(change: &mut Change, id: &str) -> Result<bool, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM clients WHERE spiffe_id = ?)")
+            .bind(id)
+            .fetch_one(&mut **change)
+            .await?,
+    )
 }
 
 /// Forgets clients that nobody registered and that did not ask for a long time.

@@ -150,6 +150,8 @@ faults! {
     OtherBrowser = FORBIDDEN, "other_browser", "This request began in another browser";
     /// A page that only a person can open.
     NotOpened = FORBIDDEN, "not_opened", "Please open this page by itself";
+    /// No such registered client.
+    ClientNotFound = NOT_FOUND, "client_not_found", "There is no such client";
     /// What was picked does not fit a token.
     ApprovalTooLarge = UNPROCESSABLE_ENTITY, "approval_too_large", "That is too much for one token";
     /// No bearer token.

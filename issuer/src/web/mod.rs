@@ -13,6 +13,7 @@ mod applications;
 mod applications_api;
 mod approvals;
 mod assets;
+mod clients;
 mod cookies;
 mod extract;
 mod failure;
@@ -130,6 +131,8 @@ pub(crate) fn router(core: App) -> Router {
         .route("/v1/sessions/{id}", get(api::session))
         .merge(accounts_api::routes())
         .merge(applications_api::routes())
+        .route("/v1/clients", get(clients::list).post(clients::enrol))
+        .route("/v1/clients/{id}", axum::routing::delete(clients::remove))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz));
     let audit = Router::new()

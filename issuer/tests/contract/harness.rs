@@ -15,13 +15,18 @@ use axum::{
 };
 use bailiwick_datalog::{Audience, Timestamp};
 use bailiwick_issuer::{
-    CatalogueError, CatalogueFuture, CatalogueSource, DocumentSource, Entropy, Issuer, IssuerConfig,
+    CatalogueError, CatalogueFuture, CatalogueSource, DocumentSource, Entropy, Issuer,
+    IssuerConfig, SpiffeBundle, SpiffeDomain,
 };
 use bailiwick_verifier::{Clock as _, ManualClock, Now};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
+
+mod approval_form;
+
+pub(crate) use approval_form::ApprovalForm;
 
 pub(crate) const ORIGIN: &str = "http://127.0.0.1:8400";
 pub(crate) const AUDIENCE: &str = "http://127.0.0.1:8401/mcp";
@@ -82,18 +87,17 @@ pub(crate) struct World {
 impl World {
     /// A fresh issuer without an approver.
     pub(crate) async fn new() -> Self {
-        Self::with_documents(None).await
+        Self::with(Surroundings::default()).await
     }
 
-    /// A fresh issuer without an approver, with clients' documents from there.
-    async fn with_documents(documents: Option<Arc<dyn DocumentSource>>) -> Self {
+    async fn with(surroundings: Surroundings) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix(START)));
         let gateway = Arc::new(FakeGateway {
             answer: Mutex::new(Ok(catalogue())),
             fetches: Mutex::new(0),
         });
         let dir = tempfile::tempdir().unwrap();
-        let issuer = open_with(dir.path(), &clock, &gateway, ORIGIN, documents).await;
+        let issuer = open_with(dir.path(), &clock, &gateway, ORIGIN, surroundings).await;
         let router = issuer.router();
         Self {
             clock,
@@ -113,8 +117,24 @@ impl World {
     pub(crate) async fn with_approver_and_documents(
         documents: Arc<dyn DocumentSource>,
     ) -> (Self, Browser) {
-        let world = Self::with_documents(Some(documents)).await;
-        world.signed_up().await
+        let surroundings = Surroundings {
+            documents: Some(documents),
+            ..Surroundings::default()
+        };
+        Self::with(surroundings).await.signed_up().await
+    }
+
+    /// The same with a SPIFFE trust domain whose keys are in a file.
+    pub(crate) async fn with_approver_and_spiffe(domain: &str, file: &Path) -> (Self, Browser) {
+        let spiffe = SpiffeDomain {
+            name: domain.to_owned(),
+            bundle: SpiffeBundle::File(file.to_owned()),
+        };
+        let surroundings = Surroundings {
+            spiffe: Some(spiffe),
+            ..Surroundings::default()
+        };
+        Self::with(surroundings).await.signed_up().await
     }
 
     async fn signed_up(self) -> (Self, Browser) {
@@ -263,7 +283,14 @@ async fn open(
     gateway: &Arc<FakeGateway>,
     origin: &str,
 ) -> Issuer {
-    open_with(dir, clock, gateway, origin, None).await
+    open_with(dir, clock, gateway, origin, Surroundings::default()).await
+}
+
+/// What an issuer may have around it beside a gateway.
+#[derive(Default)]
+struct Surroundings {
+    documents: Option<Arc<dyn DocumentSource>>,
+    spiffe: Option<SpiffeDomain>,
 }
 
 async fn open_with(
@@ -271,10 +298,11 @@ async fn open_with(
     clock: &Arc<ManualClock>,
     gateway: &Arc<FakeGateway>,
     origin: &str,
-    documents: Option<Arc<dyn DocumentSource>>,
+    surroundings: Surroundings,
 ) -> Issuer {
     let mut config = config(dir, clock, origin);
-    config.documents = documents;
+    config.documents = surroundings.documents;
+    config.spiffe = surroundings.spiffe;
     let source: Arc<dyn CatalogueSource> = Arc::<FakeGateway>::clone(gateway);
     config.catalogue = Some(source);
     config.entropy = Entropy::from_os().unwrap();
@@ -391,67 +419,6 @@ impl Browser {
         let (_, rest) = page.body.split_once("href=\"/sessions/ses_").unwrap();
         format!("ses_{}", rest.split_once('"').unwrap().0)
     }
-}
-
-/// The fields of an approval page as a browser would send them.
-#[derive(Clone)]
-pub(crate) struct ApprovalForm {
-    pub(crate) path: String,
-    pub(crate) page: String,
-    pub(crate) fields: Vec<(String, String)>,
-}
-
-impl ApprovalForm {
-    pub(crate) fn read(path: String, page: Reply) -> Self {
-        let (_, form) = page.body.split_once("id=\"decision\"").unwrap();
-        let fields = form
-            .split("<input ")
-            .skip(1)
-            .filter_map(|tag| {
-                let tag = tag.split_once('>')?.0;
-                let sent = !tag.contains("type=\"checkbox\"") || tag.contains(" checked");
-                let name = unescape(attribute(tag, "name")?);
-                sent.then(|| (name, unescape(attribute(tag, "value").unwrap_or_default())))
-            })
-            .collect();
-        Self {
-            path,
-            page: page.body,
-            fields,
-        }
-    }
-
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        self.fields.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Replaces the value of a field that is there once.
-    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
-        let field = self.fields.iter_mut().find(|(n, _)| n == name);
-        field.unwrap_or_else(|| panic!("no field {name}")).1 = value.to_owned();
-        self
-    }
-
-    pub(crate) fn without(mut self, name: &str, value: &str) -> Self {
-        let before = self.fields.len();
-        self.fields.retain(|(n, v)| !(n == name && v == value));
-        assert_eq!(self.fields.len(), before - 1, "{name}={value}");
-        self
-    }
-}
-
-fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = tag.split_once(&format!("{name}=\""))?;
-    Some(rest.split_once('"')?.0)
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&#34;", "\"")
-        .replace("&#39;", "'")
-        .replace("&#60;", "<")
-        .replace("&#62;", ">")
-        .replace("&#38;", "&")
 }
 
 pub(crate) fn form(path: &str, fields: &[(&str, &str)]) -> Request<Body> {

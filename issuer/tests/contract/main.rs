@@ -14,6 +14,7 @@
 )]
 
 mod accounts;
+mod agent_identity;
 mod applications;
 mod approval;
 mod authorization_code;

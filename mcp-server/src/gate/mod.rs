@@ -10,6 +10,7 @@ mod message;
 mod refusal;
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -59,6 +60,8 @@ pub(crate) struct Gate {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recorder: Arc<Recorder>,
+    /// Applications whose clients are told over HTTP what their tokens lack.
+    pub(crate) step_up: BTreeSet<String>,
 }
 
 /// What the gate found, for the handlers behind it.
@@ -118,6 +121,9 @@ impl Gate {
                 // Read again: the body may have taken longer than the token was good for.
                 let now = self.clock.now();
                 match self.decide(&caller, proof.as_ref(), tool, arguments, now) {
+                    Ok(Decided::Denied(refused, denial)) if self.steps_up(&caller, &denial) => {
+                        return Err(self.refuse_for_scope(&caller, &refused, denial).await);
+                    }
                     Ok(decided) => Some(CallSlot::new(decided)),
                     Err(denied) => {
                         let (chain, key) = (caller.chain(), Some(caller.key()));
@@ -210,6 +216,26 @@ impl Gate {
                 Ok(Decided::Denied(refused, denial))
             }
             Disposition::Token | Disposition::Unavailable => Err(denied),
+        }
+    }
+
+    /// Whether the client that holds this token asks for more by itself when HTTP tells it what is
+    /// missing (MCP authorization, "Step-Up Authorization Flow"): an operator says so by
+    /// application, because a token does not tell how it was come by.
+    fn steps_up(&self, caller: &VerifiedToken, denial: &Denial) -> bool {
+        denial.may_be_asked_for() && self.step_up.contains(caller.application())
+    }
+
+    /// Answers a missing right over HTTP. It is on the record before.
+    async fn refuse_for_scope(
+        &self,
+        caller: &VerifiedToken,
+        refused: &Refused,
+        denial: Denial,
+    ) -> Refusal {
+        match self.recorder.refused(caller, refused).await {
+            Ok(()) => Refusal::Scope(Box::new(denial)),
+            Err(_) => Refusal::Internal,
         }
     }
 

@@ -12,7 +12,7 @@ use bailiwick_verifier::{Denied, Disposition};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::surface::Surface;
+use crate::{decision::Denial, surface::Surface};
 
 use super::{
     headers::HeaderError,
@@ -48,6 +48,8 @@ pub(crate) enum Refusal {
     NoCredentials,
     /// The token is not good, or nothing can be said of it now.
     Denied(Denied),
+    /// A right is missing that the client asks for by itself.
+    Scope(Box<Denial>),
     /// No key set is known yet, so nothing can be said of any token.
     NotReady,
     /// The body has more bytes than this.
@@ -88,6 +90,7 @@ impl Refusal {
             Self::NotPost => "method_not_allowed",
             Self::NoCredentials => "malformed_token",
             Self::Denied(denied) => denied.code(),
+            Self::Scope(denial) => denial.code,
             Self::NotReady => "revocation_stale",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyBroken => "body_incomplete",
@@ -125,6 +128,10 @@ impl Refusal {
                 surface.resource.challenge(),
             ),
             Self::Denied(denied) => denied_response(&denied, surface),
+            Self::Scope(denial) => challenged(
+                problem(StatusCode::FORBIDDEN, denial.code, &denial.explanation),
+                scope_challenge(&denial, surface),
+            ),
             Self::NotReady => unavailable(
                 "revocation_stale",
                 "no keys are known yet; nothing can be decided until the issuer was reached",
@@ -219,6 +226,19 @@ fn denied_response(denied: &Denied, surface: &Surface) -> Response {
             surface.resource.challenge_for(denied, Disposition::Token),
         ),
     }
+}
+
+/// The challenge that names the scope a call lacks (RFC 6750 section 3.1).
+fn scope_challenge(denial: &Denial, surface: &Surface) -> HeaderValue {
+    let text = format!(
+        "Bearer resource_metadata=\"{}\", error=\"insufficient_scope\", \
+         error_description=\"{}\", scope=\"tool:{}\"",
+        surface.resource.metadata_url(),
+        denial.code,
+        denial.tool(),
+    );
+    // A URL that was parsed, a code, and the name of a tool of the catalogue.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
 }
 
 fn unavailable(code: &str, detail: &str) -> Response {

@@ -51,6 +51,55 @@ async fn a_tool_without_a_grant_is_refused_with_the_request_that_would_allow_it(
 }
 
 #[tokio::test]
+async fn clients_of_an_application_that_steps_up_are_told_the_missing_scope_over_http() {
+    let mut gateway = TestGateway::start().await;
+    let only_list = [grant("files.list_directory", Access::Read, "files/reports")];
+    let token = TokenSpec::granting(&gateway.audience(), only_list).mint();
+    let (list, read) = ("files.list_directory", json!({"path": "reports/q3.md"}));
+    gateway.step_up = ["other".to_owned()].into();
+    gateway.restart().await;
+    gateway.refresh().await;
+    let reply = gateway.call(&token, READ, read.clone()).await;
+    assert_eq!(
+        reply.denial_code(),
+        "tool_not_granted",
+        "of another application"
+    );
+
+    gateway.step_up = ["default".to_owned()].into();
+    gateway.restart().await;
+    gateway.refresh().await;
+    let reply = gateway.call(&token, READ, read).await;
+    assert_eq!(reply.code(), (403, "tool_not_granted".to_owned()));
+    let challenge = reply.headers["www-authenticate"].to_str().unwrap();
+    let metadata = gateway
+        .url
+        .join("/.well-known/oauth-protected-resource/mcp");
+    assert_eq!(
+        challenge,
+        format!(
+            "Bearer resource_metadata=\"{}\", error=\"insufficient_scope\", \
+             error_description=\"tool_not_granted\", scope=\"tool:files.read_file\"",
+            metadata.unwrap()
+        )
+    );
+    let recorded = gateway.audit();
+    assert_eq!(recorded.last().unwrap()["code"], "tool_not_granted");
+    let elsewhere = gateway.call(&token, list, json!({"path": "private"})).await;
+    assert_eq!(elsewhere.code(), (403, "resource_not_granted".to_owned()));
+    let allowed = gateway.call(&token, list, json!({"path": "reports"})).await;
+    assert!(allowed.tool_text().contains("q3.md"));
+    let ambiguous = gateway
+        .call(&token, list, json!({"path": "../private"}))
+        .await;
+    assert_eq!(
+        ambiguous.denial_code(),
+        "resource_not_granted",
+        "nobody could approve it, so asking is of no use"
+    );
+}
+
+#[tokio::test]
 async fn the_request_in_a_denial_grants_the_call_when_it_is_approved() {
     let gateway = TestGateway::start().await;
     let arguments = json!({"from": "reports/q3.md", "to": "archive/q3.md"});

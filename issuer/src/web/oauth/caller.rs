@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use super::{super::fields::Fields, error::OAuthError};
 use crate::{
-    oauth::{authenticate::Presented, client::AuthMethod},
+    oauth::{assertion::AssertionKind, authenticate::Presented, client::AuthMethod},
     secret::Secret,
 };
 
@@ -16,6 +16,9 @@ use crate::{
 /// [`OAuthError`] `invalid_request`.
 pub(super) fn presented(headers: &HeaderMap, fields: &mut Fields) -> Result<Presented, OAuthError> {
     let in_form = fields.optional("client_id")?;
+    if let Some(assertion) = assertion(headers, fields, in_form.clone())? {
+        return Ok(assertion);
+    }
     let secret = fields.optional("client_secret")?;
     match (basic(headers)?, in_form, secret) {
         (None, None, _) => Err(wrong("`client_id` is missing")),
@@ -50,6 +53,31 @@ pub(super) fn presented_if_any(
             .iter()
             .any(|name| fields.has(name));
     said.then(|| presented(headers, fields)).transpose()
+}
+
+/// A signed proof (RFC 7521 section 4.2).
+fn assertion(
+    headers: &HeaderMap,
+    fields: &mut Fields,
+    client_id: Option<String>,
+) -> Result<Option<Presented>, OAuthError> {
+    let kind = fields.optional("client_assertion_type")?;
+    let assertion = fields.optional("client_assertion")?;
+    let (kind, assertion) = match (kind, assertion) {
+        (None, None) => return Ok(None),
+        (Some(kind), Some(assertion)) => (kind, assertion),
+        _ => return Err(wrong("`client_assertion` and its type come together")),
+    };
+    if headers.contains_key(header::AUTHORIZATION) || fields.has("client_secret") {
+        return Err(wrong("the client authenticates in two ways"));
+    }
+    let kind = AssertionKind::parse(&kind)
+        .ok_or_else(|| wrong("`client_assertion_type` is not one of a JWT or a JWT-SVID"))?;
+    Ok(Some(Presented::Assertion {
+        client_id,
+        kind,
+        assertion: Secret::received(&assertion),
+    }))
 }
 
 /// The one `Authorization: Basic` header, if there is one: both parts are form-encoded (RFC 6749

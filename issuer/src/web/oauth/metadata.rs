@@ -6,9 +6,22 @@ use serde_json::{Value, json};
 use super::{super::App, GRANTS};
 
 /// How clients say who they are.
-const AUTH_METHODS: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];
+const AUTH_METHODS: [&str; 5] = [
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+    "spiffe_jwt",
+];
 /// How they prove it.
-const PROOFS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
+const PROOFS: [&str; 4] = [
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+    "spiffe_jwt",
+];
+/// What they sign with.
+const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
 
 /// `GET /.well-known/oauth-authorization-server`
 ///
@@ -30,8 +43,10 @@ pub(crate) async fn metadata(State(core): State<App>) -> Json<Value> {
         "authorization_response_iss_parameter_supported": true,
         "client_id_metadata_document_supported": true,
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         "introspection_endpoint_auth_methods_supported": PROOFS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "authorization_details_types_supported": ["mcp_tools"],
         "resource_indicators_supported": true,
         "protected_resources": [core.settings.audience.as_str()],

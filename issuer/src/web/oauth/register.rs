@@ -47,6 +47,11 @@ fn to_json(registered: &Registered) -> serde_json::Value {
         "grant_types": [CODE_GRANT, DEVICE_GRANT],
         "response_types": ["code"],
     });
+    let keys = profile.keys.as_ref();
+    let keys = keys.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    if let (Some(object), Some(keys)) = (reply.as_object_mut(), keys) {
+        object.insert("jwks".to_owned(), keys);
+    }
     if let (Some(object), Some(secret)) = (reply.as_object_mut(), &registered.secret) {
         object.insert("client_secret".to_owned(), json!(secret.expose()));
         // RFC 7591 section 3.2.1: it does not expire.

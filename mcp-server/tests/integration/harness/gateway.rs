@@ -1,6 +1,6 @@
 //! A gateway under test: opened on a fresh directory, served on a loopback port, restartable.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use bailiwick_mcp_server::{Gateway, GatewayConfig};
 use bailiwick_verifier::{Evaluation, ManualClock};
@@ -26,6 +26,8 @@ pub(crate) struct TestGateway {
     pub(crate) url: Url,
     pub(crate) files: PathBuf,
     pub(crate) data: PathBuf,
+    /// The applications whose clients step up, from the next start on.
+    pub(crate) step_up: BTreeSet<String>,
     dir: TempDir,
     listener: std::net::TcpListener,
     running: Option<Running>,
@@ -65,6 +67,7 @@ impl TestGateway {
             url,
             files,
             data,
+            step_up: BTreeSet::new(),
             dir,
             listener,
             running: None,
@@ -98,6 +101,7 @@ impl TestGateway {
             max_staleness: MAX_STALENESS,
             evaluation: Evaluation::default(),
             policy: None,
+            step_up: self.step_up.clone(),
             gateway_token: Some(GATEWAY_TOKEN.to_owned()),
             clock: self.clock.clone(),
         }
