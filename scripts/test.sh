@@ -100,8 +100,10 @@ setup_python() {
   done
 }
 
-# Biscuit's JavaScript library, as its lock file pins it. It asks for Node 22 and
-# runs on 20, which npm only remarks on. No script of a package is run.
+# Biscuit's JavaScript library and the MCP conformance suite, as the lock file pins
+# them. Both ask for Node 22. The library runs on 20 as well, which npm only remarks
+# on; for the suite, a package of Node itself is among them. No script of a package
+# is run.
 setup_node() {
   local stamp
   command -v node >/dev/null && command -v npm >/dev/null || die "Node 20 or later with npm is needed"

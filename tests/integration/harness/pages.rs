@@ -42,6 +42,13 @@ impl Approver {
         ApprovalPage(&self.browser)
     }
 
+    /// Follows a client to the page on which its request is decided.
+    pub(crate) async fn is_sent_to(&self, address: &str) -> ApprovalPage<'_> {
+        self.browser.goto(address).await;
+        self.browser.find("input[name=duration]").await;
+        ApprovalPage(&self.browser)
+    }
+
     /// Goes from the list of requests to the page of one, by its code.
     pub(crate) async fn types_code(&self, asked: &Asked) -> ApprovalPage<'_> {
         self.browser.goto(&format!("{}/approve", self.issuer)).await;
@@ -124,6 +131,22 @@ impl ApprovalPage<'_> {
     pub(crate) async fn fails_to_approve(&self, code: &str) {
         self.0.click("#approve").await;
         self.0.reads(code).await;
+    }
+
+    /// Ticks a tool that was only offered.
+    pub(crate) async fn picks(&self, tool: &str) {
+        let tick = format!("input[name=tool][value='{tool}']");
+        assert!(
+            !self.0.find(&tick).await.is_selected().await.unwrap(),
+            "`{tool}` is not ticked for the person"
+        );
+        self.0.click(&tick).await;
+    }
+
+    /// Approves, and is sent back to the client, whose page says `words`.
+    pub(crate) async fn approves_and_returns(self, words: &str) {
+        self.0.click("#approve").await;
+        self.0.reads(words).await;
     }
 
     pub(crate) async fn approves(self) {

@@ -37,6 +37,16 @@ impl Sdk {
         path
     }
 
+    /// A command that runs `tests/python/SCRIPT` with `input` as JSON in its argument, for programs
+    /// that talk while they run.
+    pub(crate) fn command(self, script: &str, input: &Value) -> Command {
+        let mut command = Command::new(self.interpreter());
+        command
+            .arg(root().join("tests/python").join(script))
+            .arg(input.to_string());
+        command
+    }
+
     /// Runs `tests/python/SCRIPT` with `input` as JSON on standard input and
     /// returns the JSON it prints.
     pub(crate) fn run(self, script: &str, input: &Value) -> Value {
