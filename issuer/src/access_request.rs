@@ -209,7 +209,7 @@ impl AccessRequest {
             .collect();
         let mut tools = tools?;
         if let Some(held) = &held {
-            held.join(&mut tools, catalogue);
+            held.join(&mut tools, asker.application, catalogue);
         }
         let task = details.task;
         let duration = details

@@ -22,7 +22,7 @@ use crate::{
     passwords::{HashError, Passwords},
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
-    throttle::Throttle,
+    throttle::{SharedThrottle, Throttle},
 };
 
 /// Limits and names that do not change while the issuer runs.
@@ -59,6 +59,7 @@ pub(crate) struct Core {
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_attempts: Throttle,
     pub(crate) code_attempts: Throttle,
+    pub(crate) all_code_attempts: SharedThrottle,
     /// Fetches of documents that failed, by host.
     pub(crate) document_fetches: Throttle,
     pub(crate) operator: SecretDigest,

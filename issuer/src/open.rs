@@ -23,7 +23,7 @@ use crate::{
     passwords::Passwords,
     secret::{Secret, SecretDigest},
     store::{Store, StoreError},
-    throttle::Throttle,
+    throttle::{SharedThrottle, Throttle},
 };
 
 const OPERATOR_TOKEN: &str = "operator.token";
@@ -128,6 +128,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         passwords,
         sign_in_attempts: Throttle::default(),
         code_attempts: Throttle::default(),
+        all_code_attempts: SharedThrottle::default(),
         document_fetches: Throttle::default(),
         operator,
         gateway,

@@ -1,7 +1,7 @@
 //! Slowing down guesses: at sign-in, and at the codes people type.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -87,6 +87,46 @@ impl Throttle {
     }
 }
 
+/// Most attempts of everybody together within [`SHARED_WINDOW`]: with 100 live codes of 34 bits
+/// and all of these used by guessers, one guess in four million windows is right.
+const MOST_SHARED: usize = 60;
+/// See [`MOST_SHARED`].
+const SHARED_WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// Counts attempts of everybody together, on the monotonic clock: many names guess no faster
+/// than one.
+#[derive(Debug, Default)]
+pub(crate) struct SharedThrottle(Mutex<VecDeque<Duration>>);
+
+impl SharedThrottle {
+    /// Counts an attempt before it is made.
+    ///
+    /// # Errors
+    /// [`TooMany`] when the attempt must not be made.
+    pub(crate) fn begin(&self, now: Duration) -> Result<(), TooMany> {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(first) = times.front().copied() {
+            let over = first.saturating_add(SHARED_WINDOW);
+            if now < over {
+                if times.len() >= MOST_SHARED {
+                    let retry_after = over.saturating_sub(now);
+                    return Err(TooMany { retry_after });
+                }
+                break;
+            }
+            times.pop_front();
+        }
+        times.push_back(now);
+        Ok(())
+    }
+
+    /// Takes an attempt back: it was right.
+    pub(crate) fn succeeded(&self) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.pop_back();
+    }
+}
+
 fn digest(name: &str) -> [u8; 32] {
     Sha256::digest(name.as_bytes()).into()
 }
@@ -151,6 +191,22 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(throttle.begin("ada", later), Ok(()));
         }
+    }
+
+    #[test]
+    fn sixty_attempts_of_all_together_are_made_and_one_more_waits() {
+        let throttle = SharedThrottle::default();
+        for second in 0..60 {
+            let now = START + Duration::from_secs(second);
+            assert_eq!(throttle.begin(now), Ok(()));
+        }
+        let retry_after = SHARED_WINDOW - Duration::from_secs(60);
+        let now = START + Duration::from_secs(60);
+        assert_eq!(throttle.begin(now), Err(TooMany { retry_after }));
+        throttle.succeeded();
+        assert_eq!(throttle.begin(now), Ok(()), "a right one does not count");
+        assert_eq!(throttle.begin(START + SHARED_WINDOW), Ok(()));
+        assert!(throttle.begin(START + SHARED_WINDOW).is_err());
     }
 
     #[test]

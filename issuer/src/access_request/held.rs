@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RequestedTool, ToolScope};
+use super::{Application, RequestedTool, ToolScope};
 use crate::catalogue::CatalogueSnapshot;
 
 /// The live session that a request builds on.
@@ -28,11 +28,21 @@ impl Held {
             .any(|held| held.resources.iter().any(|top| resource.is_under(top)))
     }
 
-    /// Adds to `tools` what the session holds and the catalogue still lists as it was. Where the
+    /// Adds to `tools` what the session holds, the application still allows and the catalogue
+    /// still lists as it was. Where the
     /// new request sets other limits on a tool, those hold for all of it: the union never allows
     /// what neither of the two did.
-    pub(super) fn join(&self, tools: &mut Vec<RequestedTool>, catalogue: &CatalogueSnapshot) {
-        for held in &self.tools {
+    pub(super) fn join(
+        &self,
+        tools: &mut Vec<RequestedTool>,
+        application: &Application,
+        catalogue: &CatalogueSnapshot,
+    ) {
+        for held in self
+            .tools
+            .iter()
+            .filter(|held| application.allows(&held.name))
+        {
             match tools.iter_mut().find(|tool| tool.scope.name == held.name) {
                 Some(tool) if tool.scope.access == held.access => {
                     let wider: Vec<_> = held

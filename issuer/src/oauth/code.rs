@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::client::Client;
 use crate::{
     collecting::{Claim, Collected, PollError},
-    core::Core,
+    core::{Core, Unavailable},
     people::Actor,
     secret::Secret,
     store::{Authorization, StoredRequest},
@@ -14,6 +16,9 @@ use crate::{
 
 /// How long a code waits for its client. It is redeemed by a program that is waiting for it.
 pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What a client learns of a code that does not exist, and of one that is another's.
+const UNKNOWN: PollError = PollError::InvalidGrant("the code is not known");
 
 /// What a client presents with a code.
 #[derive(Clone, Debug)]
@@ -45,16 +50,17 @@ impl Core {
                 expected: audience.to_owned(),
             });
         }
-        let (authorization, request) = self
-            .store
-            .authorization_of_code(&redemption.code.digest())
-            .await?
-            .filter(|(_, request)| request.request.is_of_client(&client.id))
-            .ok_or(PollError::InvalidGrant("the code is not known"))?;
-        if authorization.code_used_at.is_some() {
+        let digest = redemption.code.digest();
+        let found = self.store.authorization_of_code(&digest).await?;
+        let (authorization, request) = found.ok_or(UNKNOWN)?;
+        if authorization.code_used_at.is_some() && request.request.is_of_client(&client.id) {
             return Err(self.end_reused(&request).await);
         }
-        self.check_redemption(&authorization, redemption)?;
+        let checked = self.check_redemption(client, &authorization, &request, redemption);
+        if let Err(refused) = checked {
+            self.record_refusal(client, &request, &refused).await?;
+            return Err(refused);
+        }
         let minted = self.mint_for(&request.id, &client.application, Claim::Code);
         match minted.await {
             Err(PollError::Used) => Err(self.end_reused(&request).await),
@@ -64,9 +70,14 @@ impl Core {
 
     fn check_redemption(
         &self,
+        client: &Client,
         authorization: &Authorization,
+        request: &StoredRequest,
         redemption: &Redemption,
     ) -> Result<(), PollError> {
+        if !request.request.is_of_client(&client.id) {
+            return Err(UNKNOWN);
+        }
         let now = self.clock.now().utc;
         if authorization.code_expires_at.is_none_or(|ends| now >= ends) {
             return Err(PollError::InvalidGrant("the code has expired"));
@@ -83,6 +94,24 @@ impl Core {
             ));
         }
         Ok(())
+    }
+
+    /// Puts it on the record that somebody had a code and could not redeem it: that is how one
+    /// looks that was stolen. What strangers make up has no code and no line.
+    async fn record_refusal(
+        &self,
+        client: &Client,
+        request: &StoredRequest,
+        refused: &PollError,
+    ) -> Result<(), PollError> {
+        let fields = json!({
+            "approval": request.id,
+            "client": client.id,
+            "why": refused.to_string(),
+        });
+        let now = self.clock.now().utc;
+        let recorded = self.audit.record(now, "code_refused", fields).await;
+        recorded.map_err(|error| Unavailable::from(error).into())
     }
 
     async fn end_reused(&self, request: &StoredRequest) -> PollError {

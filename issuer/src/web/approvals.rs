@@ -255,8 +255,10 @@ async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<Stri
         Failure::new(Fault::UnknownUserCode, why)
     };
     let user_name = account.user_name.as_str();
+    let now = core.clock.now().monotonic;
     core.code_attempts
-        .begin(user_name, core.clock.now().monotonic)
+        .begin(user_name, now)
+        .and_then(|()| core.all_code_attempts.begin(now))
         .map_err(|wait| {
             let why = "Too many codes were tried. Wait a moment, then try again.";
             Failure::new(Fault::TooManyAttempts, why).after(wait.retry_after)
@@ -269,6 +271,7 @@ async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<Stri
         .map_err(Unavailable::from)?;
     let id = id.ok_or_else(unknown)?;
     core.code_attempts.succeeded(user_name);
+    core.all_code_attempts.succeeded();
     Ok(id)
 }
 

@@ -350,6 +350,12 @@ async fn code_is_good_for_exactly_what_it_was_issued_for() {
         let reply = post(&world, "/oauth/token", &fields).await;
         assert_eq!(reply.oauth(), (status, error.to_owned()), "{fields:?}");
     }
+    let record = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
+    let refusals = record.matches("\"code_refused\"").count();
+    assert_eq!(
+        refusals, 4,
+        "those who had the code and could not redeem it"
+    );
     let device = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
         ("client_id", &client.id),

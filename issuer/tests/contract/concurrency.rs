@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{PASSWORD, World};
+use crate::{
+    harness::{PASSWORD, World, form},
+    oauth_client::Client,
+};
 
 const MANY: usize = 100;
 
@@ -143,4 +146,39 @@ async fn simultaneous_revocations_each_get_a_number_of_their_own() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (2..=11).collect::<Vec<u64>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_hundred_simultaneous_redemptions_of_a_code_one_at_most_brings_a_token_that_ends() {
+    let (world, mut browser) = World::with_approver().await;
+    let client = Client::register(&world).await;
+    let code = client.code(&mut browser, "tool:files.read_file").await;
+    let fields = client.redemption(&code);
+    let tasks: Vec<_> = (0..MANY)
+        .map(|_| {
+            let (router, fields) = (world.router.clone(), fields.clone());
+            tokio::spawn(async move {
+                let pairs: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+                let reply = crate::harness::send(&router, form("/oauth/token", &pairs)).await;
+                match reply.status.as_u16() {
+                    200 => (200, String::new()),
+                    _ => reply.oauth(),
+                }
+            })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    let counted = count(answers);
+    assert_eq!(counted.get(&(200, String::new())), Some(&1), "{counted:?}");
+    assert_eq!(
+        counted.get(&(400, "invalid_grant".to_owned())),
+        Some(&(MANY - 1)),
+        "{counted:?}"
+    );
+    let operator = world.bearer("operator.token");
+    let sessions = world.get_as("/v1/sessions", &operator).await.json();
+    assert_eq!(sessions["sessions"][0]["state"], "revoked", "it was reused");
 }

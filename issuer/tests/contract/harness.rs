@@ -433,7 +433,7 @@ pub(crate) fn form(path: &str, fields: &[(&str, &str)]) -> Request<Body> {
         .unwrap()
 }
 
-async fn send(router: &Router, request: Request<Body>) -> Reply {
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Reply {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();

@@ -84,7 +84,10 @@ async fn clients_of_an_application_that_steps_up_are_told_the_missing_scope_over
         )
     );
     let recorded = gateway.audit();
-    assert_eq!(recorded.last().unwrap()["code"], "tool_not_granted");
+    assert_eq!(
+        recorded.last().unwrap()["fields"]["code"],
+        "tool_not_granted"
+    );
     let elsewhere = gateway.call(&token, list, json!({"path": "private"})).await;
     assert_eq!(elsewhere.code(), (403, "resource_not_granted".to_owned()));
     let allowed = gateway.call(&token, list, json!({"path": "reports"})).await;
