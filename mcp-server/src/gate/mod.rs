@@ -48,6 +48,13 @@ pub(crate) const MAX_BODY_BYTES: usize = 4 * 1_048_576;
 /// Longest wait for a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How much of a refused request is still read: far more than clients send before they have a
+/// token.
+const DRAIN_BYTES: usize = 64 * 1_024;
+
+/// For how long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Most values, counted at every level, in one body. A parsed value takes many times the memory
 /// of its text, and this bounds it.
 const MAX_VALUES: usize = 65_536;
@@ -103,11 +110,13 @@ pub(crate) async fn admit(State(gate): State<Arc<Gate>>, request: Request, next:
 impl Gate {
     async fn admit(&self, request: Request) -> Result<Request, Refusal> {
         let (mut parts, body) = request.into_parts();
-        headers::check_source(&parts.headers, &parts.uri, &self.surface)
-            .map_err(Refusal::Headers)?;
-        let header = headers::authorization(&parts.headers).map_err(Refusal::Headers)?;
-        let header = header.ok_or(Refusal::NoCredentials)?;
-        let caller = self.verify(header, self.clock.now()).await?;
+        let caller = match self.check_caller(&parts).await {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                drain(body).await;
+                return Err(refusal);
+            }
+        };
         if parts.method != Method::POST {
             return Err(Refusal::NotPost);
         }
@@ -147,6 +156,15 @@ impl Gate {
             call,
         });
         Ok(Request::from_parts(parts, Body::from(body)))
+    }
+
+    /// Where the request came from, and whose token it carries.
+    async fn check_caller(&self, parts: &http::request::Parts) -> Result<VerifiedToken, Refusal> {
+        headers::check_source(&parts.headers, &parts.uri, &self.surface)
+            .map_err(Refusal::Headers)?;
+        let header = headers::authorization(&parts.headers).map_err(Refusal::Headers)?;
+        let header = header.ok_or(Refusal::NoCredentials)?;
+        self.verify(header, self.clock.now()).await
     }
 
     async fn verify(&self, header: &[u8], now: Now) -> Result<VerifiedToken, Refusal> {
@@ -282,6 +300,14 @@ async fn read_message(headers: &HeaderMap, body: Body) -> Result<Message, Refusa
         error,
     })?;
     Ok(message)
+}
+
+/// Reads on for a moment after a refusal: a connection that is closed on bytes nobody read is
+/// reset, and a client that was still sending them would lose the answer, which tells it where to
+/// get a token.
+async fn drain(body: Body) {
+    let rest = Limited::new(body, DRAIN_BYTES).collect();
+    drop(tokio::time::timeout(DRAIN_TIMEOUT, rest).await);
 }
 
 async fn read_body(body: Body) -> Result<bytes::Bytes, Refusal> {

@@ -4,6 +4,10 @@ use bailiwick_datalog::{Caveat, LaterBlock, Timestamp, ToolName, canonical_call_
 use bailiwick_verifier::holder::{HolderKey, ProofRequest};
 use reqwest::header;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::harness::{Reply, START, TestGateway, TokenSpec, call, request};
 
@@ -256,4 +260,32 @@ async fn a_token_bound_to_a_key_needs_a_proof_of_this_very_call() {
         send(twice).await.code(),
         (400, "malformed_request".to_owned())
     );
+}
+
+#[tokio::test]
+async fn client_that_is_still_sending_learns_why_it_was_refused() {
+    let gateway = TestGateway::start().await;
+    let port = gateway.url.port().unwrap();
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let body = request("tools/list").to_string();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // Twice on one connection, which is only kept for a request that was read to its end.
+    for _ in 0..2 {
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.flush().await.unwrap();
+        gateway.get("/healthz").await;
+        connection.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.contains("\"code\":\"malformed_token\"}") {
+            let mut part = [0; 4_096];
+            let read = connection.read(&mut part).await.unwrap();
+            assert!(read > 0, "closed after {answer:?}");
+            answer.push_str(std::str::from_utf8(&part[..read]).unwrap());
+        }
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
 }
