@@ -230,6 +230,8 @@ impl Core {
             &NewSession {
                 id: &session.id,
                 request_id: id,
+                application: &approval.request.request.application,
+                agent: &approval.request.request.agent,
                 principal: &authority.account.user_name,
                 granted_json: &details.to_string(),
                 instructions: approval.instructions.as_deref(),

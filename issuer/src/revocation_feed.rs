@@ -1,5 +1,6 @@
 //! Ending sessions, and the signed list that tells every verifier.
 
+use bailiwick_datalog::{AgentName, ApplicationId};
 use bailiwick_verifier::revocation::Snapshot;
 use serde_json::json;
 use thiserror::Error;
@@ -7,8 +8,13 @@ use thiserror::Error;
 use crate::{
     core::{Core, Unavailable},
     people::{Actor, AuthorityError, authority},
-    store::{Account, Change, Revoked, StoreError, revocations},
+    store::{
+        Account, Change, Revoked, SessionFilter, Standing, StoreError, revocations, session_lists,
+    },
 };
+
+/// Most sessions ended by one change and named by one line of the record.
+const MOST_AT_ONCE: i64 = 500;
 
 /// Why a person did not end a session.
 #[derive(Debug, Error)]
@@ -34,6 +40,37 @@ impl From<StoreError> for RevokeError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.into())
     }
+}
+
+/// Whose sessions end, all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AllOf {
+    /// Those of an application.
+    Application(ApplicationId),
+    /// Those of an agent, in one application or in any.
+    Agent(AgentName, Option<ApplicationId>),
+}
+
+impl AllOf {
+    fn live(&self) -> SessionFilter {
+        let (agent, application) = match self {
+            Self::Application(application) => (None, Some(application.clone())),
+            Self::Agent(agent, application) => (Some(agent.clone()), application.clone()),
+        };
+        SessionFilter {
+            standing: Standing::Live,
+            agent,
+            application,
+        }
+    }
+}
+
+/// How many sessions ended, and in which list the last of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AllEnded {
+    pub(crate) sessions: usize,
+    /// `None` if none was live.
+    pub(crate) seq: Option<u64>,
 }
 
 /// The signed list with its entity tag.
@@ -99,6 +136,89 @@ impl Core {
             tracing::info!(session = id, by = by.name(), seq, "session revoked");
         }
         Ok(revoked)
+    }
+
+    /// Ends every live session of an agent or of an application. It goes on, change by change,
+    /// until none is left, so that one approved meanwhile ends as well.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when one change could not be recorded; those before it happened.
+    pub(crate) async fn revoke_all(
+        &self,
+        whose: &AllOf,
+        by: &Actor,
+    ) -> Result<AllEnded, Unavailable> {
+        let mut ended = AllEnded::default();
+        loop {
+            let change = self.store.change().await?;
+            let some = self.revoke_some(change, whose, by).await?;
+            if some.sessions == 0 {
+                return Ok(ended);
+            }
+            ended = AllEnded {
+                sessions: ended.sessions.saturating_add(some.sessions),
+                seq: some.seq,
+            };
+        }
+    }
+
+    /// The same for a signed-in person, who has to decide for the application.
+    ///
+    /// # Errors
+    /// [`RevokeError`].
+    pub(crate) async fn revoke_all_as(
+        &self,
+        account: &Account,
+        application: ApplicationId,
+        agent: Option<AgentName>,
+    ) -> Result<AllEnded, RevokeError> {
+        let mut change = self.store.change().await?;
+        let now = self.clock.now().utc;
+        authority(&mut change, account, &application, now).await?;
+        drop(change);
+        let by = Actor::Person(account.user_name.clone());
+        let whose = match agent {
+            Some(agent) => AllOf::Agent(agent, Some(application)),
+            None => AllOf::Application(application),
+        };
+        Ok(self.revoke_all(&whose, &by).await?)
+    }
+
+    async fn revoke_some(
+        &self,
+        mut change: Change,
+        whose: &AllOf,
+        by: &Actor,
+    ) -> Result<AllEnded, Unavailable> {
+        let now = self.clock.now().utc;
+        let filter = whose.live();
+        let sessions = session_lists::ids_of(&mut change, &filter, MOST_AT_ONCE, now).await?;
+        let mut ended = AllEnded::default();
+        for session in &sessions {
+            let revoked = revocations::revoke_session(&mut change, session, by.name(), now).await?;
+            if let Revoked::Now { seq } = revoked {
+                ended = AllEnded {
+                    sessions: ended.sessions.saturating_add(1),
+                    seq: Some(seq),
+                };
+            }
+        }
+        if ended.sessions > 0 {
+            let fields = json!({
+                "agent": filter.agent.as_ref().map(AgentName::as_str),
+                "application": filter.application.as_ref().map(ApplicationId::as_str),
+                "sessions": sessions,
+                "by": by.name(),
+                "seq": ended.seq,
+            });
+            self.seal(change, now, "sessions_revoked", fields).await?;
+            tracing::info!(
+                by = by.name(),
+                sessions = ended.sessions,
+                "sessions revoked"
+            );
+        }
+        Ok(ended)
     }
 
     /// The list as of now, freshly signed.

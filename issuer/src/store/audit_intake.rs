@@ -1,11 +1,9 @@
 //! What sessions did, as the gateways report it.
 
-use std::collections::HashMap;
-
 use bailiwick_datalog::Timestamp;
 use sqlx::FromRow;
 
-use super::{Store, StoreError, damaged, from_db, to_db};
+use super::{Store, StoreError, damaged, from_db, to_db, usage};
 
 /// Most decisions shown for one session, newest first.
 const MAX_LISTED: i64 = 200;
@@ -63,7 +61,8 @@ impl Store {
     pub(crate) async fn record_calls(&self, calls: &[CallDecision]) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         for call in calls {
-            sqlx::query(
+            let delegates = serde_json::to_string(&call.delegates).map_err(damaged)?;
+            let stored = sqlx::query(
                 "INSERT INTO call_decisions (id, session_id, decided_at, tool, access, resources,
                      delegates, decision, code)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -74,11 +73,14 @@ impl Store {
             .bind(&call.tool)
             .bind(&call.access)
             .bind(serde_json::to_string(&call.resources).map_err(damaged)?)
-            .bind(serde_json::to_string(&call.delegates).map_err(damaged)?)
+            .bind(&delegates)
             .bind(if call.allowed { "allow" } else { "deny" })
             .bind(&call.code)
             .execute(&mut *change)
             .await?;
+            if stored.rows_affected() == 1 {
+                usage::count(&mut change, call, &delegates).await?;
+            }
         }
         super::commit(change).await
     }
@@ -94,30 +96,5 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         rows.into_iter().map(CallDecision::try_from).collect()
-    }
-
-    /// How many of a session's calls were allowed, and how many refused.
-    pub(crate) async fn call_counts(&self, session: &str) -> Result<(i64, i64), StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT coalesce(sum(decision = 'allow'), 0), coalesce(sum(decision = 'deny'), 0)
-             FROM call_decisions WHERE session_id = ?",
-        )
-        .bind(session)
-        .fetch_one(&self.reader)
-        .await?)
-    }
-
-    /// The same for all sessions that were called for, by session.
-    pub(crate) async fn all_call_counts(&self) -> Result<HashMap<String, (i64, i64)>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-            "SELECT session_id, sum(decision = 'allow'), sum(decision = 'deny')
-             FROM call_decisions GROUP BY session_id",
-        )
-        .fetch_all(&self.reader)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, allowed, refused)| (id, (allowed, refused)))
-            .collect())
     }
 }

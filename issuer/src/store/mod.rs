@@ -18,7 +18,9 @@ mod key_set;
 pub(crate) mod prompts;
 pub(crate) mod requests;
 pub(crate) mod revocations;
+pub(crate) mod session_lists;
 pub(crate) mod sessions;
+mod usage;
 
 use std::{path::Path, time::Duration};
 
@@ -39,7 +41,9 @@ pub(crate) use delegations::Delegation;
 pub(crate) use first_approvals::{FirstApproval, NewFirstApproval};
 pub(crate) use requests::{Decider, NewRequest, Poll, RequestState, StoredRequest};
 pub(crate) use revocations::Revoked;
+pub(crate) use session_lists::{Place, SessionFilter, Standing};
 pub(crate) use sessions::{NewSession, StoredSession};
+pub(crate) use usage::{CallCounts, Usage};
 
 use crate::access_request::DamagedRequest;
 

@@ -1,6 +1,6 @@
 //! Access requests: asked, then approved or denied once.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use sqlx::FromRow;
@@ -151,27 +151,18 @@ impl Store {
         row.map(StoredRequest::try_from).transpose()
     }
 
-    /// The requests that led to the latest sessions, by id.
-    pub(super) async fn requests_of_sessions(
+    /// The requests with these ids.
+    pub(super) async fn requests_with(
         &self,
-        sight: &Sight,
-        latest: i64,
-    ) -> Result<HashMap<String, StoredRequest>, StoreError> {
-        let (everything, applications) = sight.bounds();
+        ids: &[&str],
+    ) -> Result<Vec<StoredRequest>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM access_requests WHERE id IN
-             (SELECT s.request_id FROM sessions s JOIN access_requests r ON r.id = s.request_id
-              WHERE ? OR r.application_id IN (SELECT value FROM json_each(?))
-              ORDER BY s.approved_at DESC, s.id LIMIT ?)",
+            "SELECT * FROM access_requests WHERE id IN (SELECT value FROM json_each(?))",
         )
-        .bind(everything)
-        .bind(applications)
-        .bind(latest)
+        .bind(serde_json::to_string(ids).map_err(damaged)?)
         .fetch_all(&self.reader)
         .await?;
-        rows.into_iter()
-            .map(|row| Ok((row.id.clone(), row.try_into()?)))
-            .collect()
+        rows.into_iter().map(StoredRequest::try_from).collect()
     }
 
     /// The request whose device code has that digest.

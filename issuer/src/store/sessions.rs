@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use bailiwick_datalog::{Principal, SessionId, Timestamp};
+use bailiwick_datalog::{AgentName, ApplicationId, Principal, SessionId, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, StoredRequest, damaged, from_db, to_db};
-use crate::{
-    access_request::read_granted, narrowing::Granted, people::Sight, secret::SecretDigest,
-};
-
-/// Most sessions listed at once, newest first.
-const MAX_LISTED: i64 = 200;
+use crate::{access_request::read_granted, narrowing::Granted, secret::SecretDigest};
 
 /// A session about to be stored.
 #[derive(Debug)]
 pub(crate) struct NewSession<'a> {
     pub(crate) id: &'a SessionId,
     pub(crate) request_id: &'a str,
+    pub(crate) application: &'a ApplicationId,
+    pub(crate) agent: &'a AgentName,
     pub(crate) principal: &'a Principal,
     pub(crate) granted_json: &'a str,
     pub(crate) instructions: Option<&'a str>,
@@ -52,13 +49,13 @@ impl StoredSession {
 }
 
 #[derive(FromRow)]
-struct Row {
-    id: String,
-    request_id: String,
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) request_id: String,
     principal: String,
     granted_json: String,
     instructions: Option<String>,
-    approved_at: i64,
+    pub(super) approved_at: i64,
     expires_at: i64,
     minted_at: Option<i64>,
     revoked_at: Option<i64>,
@@ -66,7 +63,7 @@ struct Row {
 }
 
 impl Row {
-    fn join(self, request: StoredRequest) -> Result<StoredSession, StoreError> {
+    pub(super) fn join(self, request: StoredRequest) -> Result<StoredSession, StoreError> {
         let (duration, tools) = read_granted(&self.granted_json)?;
         Ok(StoredSession {
             id: SessionId::parse(self.id).map_err(damaged)?,
@@ -128,30 +125,6 @@ impl Store {
         self.join(row).await
     }
 
-    /// The latest sessions of the applications seen, newest first.
-    pub(crate) async fn sessions(&self, sight: &Sight) -> Result<Vec<StoredSession>, StoreError> {
-        let (everything, applications) = sight.bounds();
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT s.* FROM sessions s JOIN access_requests r ON r.id = s.request_id
-             WHERE ? OR r.application_id IN (SELECT value FROM json_each(?))
-             ORDER BY s.approved_at DESC, s.id LIMIT ?",
-        )
-        .bind(everything)
-        .bind(applications)
-        .bind(MAX_LISTED)
-        .fetch_all(&self.reader)
-        .await?;
-        let mut requests = self.requests_of_sessions(sight, MAX_LISTED).await?;
-        let mut sessions = Vec::new();
-        for row in rows {
-            // One approved between the two reads is on the next page load.
-            if let Some(request) = requests.remove(&row.request_id) {
-                sessions.push(row.join(request)?);
-            }
-        }
-        Ok(sessions)
-    }
-
     async fn join(&self, row: Option<Row>) -> Result<Option<StoredSession>, StoreError> {
         let Some(row) = row else { return Ok(None) };
         let request = self
@@ -168,12 +141,14 @@ pub(crate) async fn insert_session(
     new: &NewSession<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO sessions (id, request_id, principal, granted_json, instructions, approved_at,
-             expires_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sessions (id, request_id, application_id, agent, principal, granted_json,
+             instructions, approved_at, expires_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.id.as_str())
     .bind(new.request_id)
+    .bind(new.application.as_str())
+    .bind(new.agent.as_str())
     .bind(new.principal.as_str())
     .bind(new.granted_json)
     .bind(new.instructions)

@@ -1,4 +1,4 @@
-//! What programs fetch: keys, revocations, sessions, health.
+//! What programs fetch: keys, the revocation list, health; and what gateways report.
 
 use axum::{
     Json,
@@ -6,25 +6,20 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use bailiwick_datalog::{Timestamp, strict_json};
+use bailiwick_datalog::strict_json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     App,
-    address::Path,
     failure::{Failure, Fault, Problem},
     fields::{has_type, read_body},
-    to_the_end,
-    views::StateView,
 };
 use crate::{
     audit::AuditLogError,
     call_reports::ReportError,
     core::Unavailable,
-    people::{Actor, Sight},
     secret::{Secret, SecretDigest},
-    store::{CallDecision, Revoked, StoredSession},
     text::visible_line,
 };
 
@@ -81,65 +76,6 @@ pub(crate) async fn revocations(
     Ok((tag, [(header::CONTENT_TYPE, JSON)], list.json).into_response())
 }
 
-/// `POST /v1/revocations`
-pub(crate) async fn revoke(
-    _operator: Operator,
-    State(core): State<App>,
-    request: Request,
-) -> Result<Json<Value>, Problem> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wanted {
-        session: String,
-    }
-    let wanted: Wanted = read_json(request).await?;
-    let id = wanted.session.clone();
-    let revoked =
-        to_the_end(async move { core.revoke_session(&id, &Actor::Operator).await }).await?;
-    let (seq, before) = match revoked {
-        Revoked::Now { seq } => (seq, false),
-        Revoked::Before { seq } => (seq, true),
-        Revoked::Unknown => return Err(no_session().into()),
-    };
-    Ok(Json(
-        json!({"session": wanted.session, "seq": seq, "already_revoked": before}),
-    ))
-}
-
-/// `GET /v1/sessions`
-pub(crate) async fn sessions(
-    _operator: Operator,
-    State(core): State<App>,
-) -> Result<Json<Value>, Problem> {
-    let now = core.clock.now().utc;
-    let sessions = core
-        .store
-        .sessions(&Sight::Everything)
-        .await
-        .map_err(Unavailable::from)?;
-    let sessions: Vec<Value> = sessions
-        .iter()
-        .map(|session| session_json(session, now))
-        .collect();
-    Ok(Json(json!({"sessions": sessions})))
-}
-
-/// `GET /v1/sessions/{id}`
-pub(crate) async fn session(
-    _operator: Operator,
-    State(core): State<App>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let session = core.store.session(&id).await.map_err(Unavailable::from)?;
-    let session = session.ok_or_else(no_session)?;
-    let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
-    let mut reply = session_json(&session, core.clock.now().utc);
-    if let Some(object) = reply.as_object_mut() {
-        object.insert("calls".to_owned(), calls.iter().map(call_json).collect());
-    }
-    Ok(Json(reply))
-}
-
 /// `POST /v1/audit`
 pub(crate) async fn record_calls(
     _gateway: Gateway,
@@ -174,42 +110,6 @@ impl From<ReportError> for Failure {
             }
         }
     }
-}
-
-fn session_json(session: &StoredSession, now: Timestamp) -> Value {
-    let request = &session.request.request;
-    json!({
-        "session": session.id.as_str(),
-        "approval": session.request.id,
-        "application": request.application.as_str(),
-        "agent": request.agent.as_str(),
-        "principal": session.principal.as_str(),
-        "task": request.task,
-        "state": StateView::of(session, now).word,
-        "remaining_seconds": session.remaining(now).as_secs(),
-        "approved_at": session.approved_at.to_rfc3339(),
-        "minted_at": session.minted_at.map(Timestamp::to_rfc3339),
-        "expires_at": session.expires_at.to_rfc3339(),
-        "revoked_at": session.revoked_at.map(Timestamp::to_rfc3339),
-        "revoked_by": session.revoked_by,
-        "authorization_details": session.granted.authorization_details(request),
-    })
-}
-
-fn call_json(call: &CallDecision) -> Value {
-    json!({
-        "time": call.time.to_rfc3339(),
-        "tool": call.tool,
-        "access": call.access,
-        "resources": call.resources,
-        "delegates": call.delegates,
-        "decision": if call.allowed { "allow" } else { "deny" },
-        "code": call.code,
-    })
-}
-
-fn no_session() -> Failure {
-    Failure::new(Fault::SessionNotFound, "There is no session with that id.")
 }
 
 /// Exactly one `Authorization: Bearer TOKEN`, with the right token.

@@ -286,7 +286,7 @@ async fn session_of(core: &App, stored: &StoredRequest) -> Result<Option<Session
     };
     let counts = core
         .store
-        .call_counts(session.id.as_str())
+        .call_counts_of(session.id.as_str())
         .await
         .map_err(Unavailable::from)?;
     Ok(Some(SessionView::of(

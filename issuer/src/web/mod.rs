@@ -25,8 +25,11 @@ mod may_grant;
 mod me;
 mod oauth;
 mod pages;
+mod session_query;
 mod sessions;
+mod sessions_api;
 mod sign_in;
+mod usage_view;
 mod views;
 mod waiting;
 
@@ -79,6 +82,7 @@ pub(crate) fn router(core: App) -> Router {
         )
         .route("/approvals/{id}/return", get(oauth::authorize::answer))
         .route("/sessions", get(sessions::list))
+        .route("/sessions/revoke", post(sessions::revoke_all))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/accounts", get(accounts::list).post(accounts::add))
@@ -126,9 +130,7 @@ pub(crate) fn router(core: App) -> Router {
         .layer(oauth::cors::local_page());
     let api = Router::new()
         .route("/v1/keys", get(api::keys))
-        .route("/v1/revocations", get(api::revocations).post(api::revoke))
-        .route("/v1/sessions", get(api::sessions))
-        .route("/v1/sessions/{id}", get(api::session))
+        .merge(sessions_api::routes())
         .merge(accounts_api::routes())
         .merge(applications_api::routes())
         .route("/v1/clients", get(clients::list).post(clients::enrol))

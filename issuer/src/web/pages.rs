@@ -13,6 +13,8 @@ use super::{
     extract::{Looking, Sending},
     failure::{Failure, Fault},
     may_grant::MayGrant,
+    sessions::Listed,
+    usage_view::UsageView,
     views::{
         AccountView, ApplicationView, CallView, DelegationView, RequestView, SessionView,
         WaitingView,
@@ -156,8 +158,12 @@ pub(crate) struct DecidedPage<'a> {
 #[template(path = "sessions.html")]
 pub(crate) struct SessionsPage<'a> {
     pub(crate) frame: Frame<'a>,
-    pub(crate) live: Vec<SessionView>,
-    pub(crate) over: Vec<SessionView>,
+    /// The filters that the address names.
+    pub(crate) agent: Option<String>,
+    pub(crate) application: Option<String>,
+    /// `None` where the address asks for the others alone.
+    pub(crate) live: Option<Listed>,
+    pub(crate) over: Option<Listed>,
 }
 
 #[derive(Template)]
@@ -165,6 +171,9 @@ pub(crate) struct SessionsPage<'a> {
 pub(crate) struct SessionPage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) session: SessionView,
+    pub(crate) usage: UsageView,
+    /// The address of the agent's sessions in the same application.
+    pub(crate) all_of_agent: String,
     pub(crate) calls: Vec<CallView>,
 }
 

@@ -1,43 +1,102 @@
-//! The sessions pages: what is going on, and the button that ends it.
+//! The sessions pages: what is going on, what each session did with what it was given, and the
+//! buttons that end one or all of them.
 
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
+use bailiwick_datalog::{AgentName, ApplicationId};
 
 use super::{
     App,
-    address::Path,
+    address::{Path, Query},
     extract::{ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, SessionPage, SessionsPage},
+    session_query::{SessionQuery, Wanted, address},
     to_the_end,
+    usage_view::UsageView,
     views::{CallView, SessionView},
 };
-use crate::{core::Unavailable, store::Revoked};
+use crate::{
+    core::{Core, Unavailable},
+    people::Sight,
+    store::{Revoked, SessionFilter, Standing, StoredSession},
+};
+
+/// Sessions that are over beside the live ones, where the address asks for neither.
+const LATELY_OVER: usize = 10;
+
+/// Some sessions of a list, and where it goes on.
+pub(crate) struct Listed {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) next: Option<String>,
+}
+
+/// A session with what it did last.
+pub(crate) struct Row {
+    pub(crate) view: SessionView,
+    pub(crate) latest: Vec<CallView>,
+}
 
 /// `GET /sessions`
-pub(crate) async fn list(State(core): State<App>, reader: Reader) -> Result<Response, PageFailure> {
-    let now = core.clock.now().utc;
+pub(crate) async fn list(
+    State(core): State<App>,
+    reader: Reader,
+    Query(query): Query<SessionQuery>,
+) -> Result<Response, PageFailure> {
+    let wanted = query.read()?;
     let sight = core.sight(&reader.account).await?;
-    let sessions = core.store.sessions(&sight).await;
-    let sessions = sessions.map_err(Unavailable::from)?;
-    let mut counts = core
-        .store
-        .all_call_counts()
-        .await
-        .map_err(Unavailable::from)?;
-    let views = sessions.iter().map(|session| {
-        let counts = counts.remove(session.id.as_str()).unwrap_or_default();
-        SessionView::of(session, counts, now)
-    });
-    let (live, over) = views.partition(|view| view.live);
+    let of = |standing, most| Wanted {
+        filter: SessionFilter {
+            standing,
+            ..wanted.filter.clone()
+        },
+        after: wanted.after.clone(),
+        most,
+    };
+    let (live, over) = match wanted.filter.standing {
+        Standing::Live => (Some(page(&core, &sight, &wanted).await?), None),
+        Standing::Over => (None, Some(page(&core, &sight, &wanted).await?)),
+        Standing::Any => {
+            let live = page(&core, &sight, &of(Standing::Live, wanted.most)).await?;
+            let over = page(&core, &sight, &of(Standing::Over, LATELY_OVER)).await?;
+            (Some(live), Some(over))
+        }
+    };
     let page = SessionsPage {
         frame: Frame::of(&reader, "sessions"),
+        agent: wanted.filter.agent.as_ref().map(ToString::to_string),
+        application: wanted.filter.application.as_ref().map(ToString::to_string),
         live,
         over,
     };
     Ok(pages::render(&page)?.into_response())
+}
+
+async fn page(core: &Core, sight: &Sight, wanted: &Wanted) -> Result<Listed, Unavailable> {
+    let now = core.clock.now().utc;
+    let (filter, after) = (&wanted.filter, wanted.after.as_ref());
+    let list = core
+        .store
+        .sessions(sight, filter, after, wanted.most, now)
+        .await?;
+    let ids = list.sessions.iter().map(|session| session.id.as_str());
+    let counts = core.store.call_counts(ids.clone()).await?;
+    let latest = core.store.latest_usage(ids).await?;
+    let row = |session: &StoredSession| {
+        let id = session.id.as_str();
+        let counts = counts.get(id).copied().unwrap_or_default();
+        let latest = latest.get(id).map(Vec::as_slice).unwrap_or_default();
+        Row {
+            view: SessionView::of(session, counts, now),
+            latest: latest.iter().map(CallView::of_usage).collect(),
+        }
+    };
+    Ok(Listed {
+        rows: list.sessions.iter().map(row).collect(),
+        next: list.next.map(|place| address(filter, Some(&place))),
+    })
 }
 
 /// `GET /sessions/{id}`
@@ -52,14 +111,19 @@ pub(crate) async fn show(
     if !sight.covers(&session.request.request.application) {
         return Err(not_found().into());
     }
-    let counts = core
-        .store
-        .call_counts(&id)
-        .await
-        .map_err(Unavailable::from)?;
+    let usage = core.store.usage_of(&id).await.map_err(Unavailable::from)?;
+    let counts = core.store.call_counts_of(&id).await;
+    let counts = counts.map_err(Unavailable::from)?;
     let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
+    let of_agent = SessionFilter {
+        standing: Standing::Any,
+        agent: Some(session.request.request.agent.clone()),
+        application: Some(session.request.request.application.clone()),
+    };
     let page = SessionPage {
+        all_of_agent: address(&of_agent, None),
         frame: Frame::of(&reader, "sessions"),
+        usage: UsageView::of(&session.granted, &usage),
         session: SessionView::of(&session, counts, core.clock.now().utc),
         calls: calls.iter().map(CallView::of).collect(),
     };
@@ -82,6 +146,28 @@ pub(crate) async fn revoke(
         }
         Revoked::Unknown => Err(not_found().into()),
     }
+}
+
+/// `POST /sessions/revoke`: all live sessions of an application, or of one of its agents.
+pub(crate) async fn revoke_all(
+    State(core): State<App>,
+    mut form: ApproverForm,
+) -> Result<Redirect, PageFailure> {
+    let application = form.fields.required("application")?;
+    let agent = form.fields.optional("agent")?;
+    form.fields.finish()?;
+    let application = ApplicationId::parse(application).map_err(|_| not_found())?;
+    let agent = agent.map(AgentName::parse).transpose();
+    let agent = agent.map_err(|_| not_found())?;
+    let filter = SessionFilter {
+        standing: Standing::Any,
+        agent: agent.clone(),
+        application: Some(application.clone()),
+    };
+    let account = form.account;
+    let ended = async move { core.revoke_all_as(&account, application, agent).await };
+    to_the_end(ended).await?;
+    Ok(Redirect::to(&address(&filter, None)))
 }
 
 fn not_found() -> Failure {

@@ -11,7 +11,7 @@ use crate::{
     duration_text,
     oauth::client::{ClientKind, Identity},
     people::{Ceiling, Roles},
-    store::{Account, CallDecision, Delegation, StoredRequest, StoredSession},
+    store::{Account, CallCounts, CallDecision, Delegation, StoredRequest, StoredSession, Usage},
     text::visible_line,
 };
 
@@ -118,6 +118,7 @@ pub(crate) struct RiskView {
 pub(crate) struct SessionView {
     pub(crate) id: String,
     pub(crate) approval: String,
+    pub(crate) application: String,
     pub(crate) agent: String,
     pub(crate) task: String,
     pub(crate) excerpt: String,
@@ -323,7 +324,7 @@ impl LimitView {
 }
 
 impl SessionView {
-    pub(crate) fn of(session: &StoredSession, counts: (i64, i64), now: Timestamp) -> Self {
+    pub(crate) fn of(session: &StoredSession, counts: CallCounts, now: Timestamp) -> Self {
         let request = &session.request.request;
         let remaining = session.remaining(now);
         let tools = session.granted.tools.iter().map(|scope| {
@@ -337,6 +338,7 @@ impl SessionView {
         Self {
             id: session.id.to_string(),
             approval: session.request.id.clone(),
+            application: request.application.to_string(),
             agent: request.agent.to_string(),
             task: request.task.clone(),
             excerpt: excerpt(&request.task),
@@ -521,6 +523,18 @@ impl CallView {
             code: call.code.clone().unwrap_or_default(),
         }
     }
+
+    /// The last of the calls that were alike.
+    pub(crate) fn of_usage(usage: &Usage) -> Self {
+        Self {
+            time: clock_time(usage.last_at),
+            tool: usage.tool.clone(),
+            resources: String::new(),
+            delegates: usage.delegates.join(" → "),
+            allowed: usage.allowed,
+            code: usage.code.clone(),
+        }
+    }
 }
 
 fn excerpt(task: &str) -> String {
@@ -532,7 +546,8 @@ fn excerpt(task: &str) -> String {
     shown
 }
 
-fn counts_in_words((allowed, refused): (i64, i64)) -> String {
+fn counts_in_words(counts: CallCounts) -> String {
+    let CallCounts { allowed, refused } = counts;
     let calls = if allowed == 1 { "call" } else { "calls" };
     format!("{allowed} {calls} allowed, {refused} refused")
 }

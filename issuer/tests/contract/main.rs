@@ -32,6 +32,7 @@ mod hostile_text;
 mod metadata;
 mod oauth_client;
 mod roles;
+mod session_lists;
 mod sessions;
 mod sign_in;
 mod step_up;

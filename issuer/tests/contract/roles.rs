@@ -20,9 +20,10 @@ const PAGES: [(&str, &[&str]); 10] = [
 ];
 
 /// Every form behind a sign-in, and the roles that may send it.
-const FORMS: [(&str, &[&str]); 16] = [
+const FORMS: [(&str, &[&str]); 17] = [
     ("/approvals/{approval}", &["approver"]),
     ("/sessions/ses_0/revoke", &["approver"]),
+    ("/sessions/revoke", &["approver"]),
     ("/accounts", &["admin"]),
     ("/accounts/nobody/roles", &["admin"]),
     ("/accounts/nobody/ceiling", &["admin"]),

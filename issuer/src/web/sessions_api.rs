@@ -1,0 +1,184 @@
+//! Sessions for the operator's programs: lists, one in full, and ending them.
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    routing::get,
+};
+use bailiwick_datalog::{AgentName, ApplicationId, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    address::{Path, Query},
+    api::{self, Operator, read_json},
+    failure::{Failure, Fault, Problem},
+    session_query::SessionQuery,
+    to_the_end,
+    views::StateView,
+};
+use crate::{
+    core::Unavailable,
+    people::{Actor, Sight},
+    revocation_feed::AllOf,
+    store::{CallCounts, CallDecision, Place, Revoked, StoredSession, Usage},
+};
+
+/// The routes below `/v1/sessions`, and those of ending one.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/sessions", get(list))
+        .route("/v1/sessions/{id}", get(show))
+        .route("/v1/revocations", get(api::revocations).post(revoke))
+}
+
+/// `GET /v1/sessions`
+async fn list(
+    _operator: Operator,
+    State(core): State<App>,
+    Query(query): Query<SessionQuery>,
+) -> Result<Json<Value>, Problem> {
+    let wanted = query.read()?;
+    let now = core.clock.now().utc;
+    let (filter, after) = (&wanted.filter, wanted.after.as_ref());
+    let list = core
+        .store
+        .sessions(&Sight::Everything, filter, after, wanted.most, now)
+        .await
+        .map_err(Unavailable::from)?;
+    let ids = list.sessions.iter().map(|session| session.id.as_str());
+    let counts = core.store.call_counts(ids).await;
+    let counts = counts.map_err(Unavailable::from)?;
+    let sessions = list.sessions.iter().map(|session| {
+        let counts = counts.get(session.id.as_str()).copied();
+        session_json(session, counts.unwrap_or_default(), now)
+    });
+    let sessions: Vec<Value> = sessions.collect();
+    let next = list.next.as_ref().map(Place::to_text);
+    Ok(Json(json!({"sessions": sessions, "next": next})))
+}
+
+/// `GET /v1/sessions/{id}`
+async fn show(
+    _operator: Operator,
+    State(core): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let session = core.store.session(&id).await.map_err(Unavailable::from)?;
+    let session = session.ok_or_else(no_session)?;
+    let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
+    let usage = core.store.usage_of(&id).await.map_err(Unavailable::from)?;
+    let counts = core.store.call_counts_of(&id).await;
+    let counts = counts.map_err(Unavailable::from)?;
+    let mut reply = session_json(&session, counts, core.clock.now().utc);
+    if let Some(object) = reply.as_object_mut() {
+        object.insert("usage".to_owned(), usage.iter().map(usage_json).collect());
+        object.insert("calls".to_owned(), calls.iter().map(call_json).collect());
+    }
+    Ok(Json(reply))
+}
+
+/// Which sessions are to end: one, or all live ones of an agent or an application.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    session: Option<String>,
+    agent: Option<AgentName>,
+    application: Option<ApplicationId>,
+}
+
+/// `POST /v1/revocations`
+async fn revoke(
+    _operator: Operator,
+    State(core): State<App>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let wanted: Wanted = read_json(request).await?;
+    let whose = match (wanted.session, wanted.agent, wanted.application) {
+        (Some(session), None, None) => return revoke_one(core, session).await,
+        (None, Some(agent), application) => AllOf::Agent(agent, application),
+        (None, None, Some(application)) => AllOf::Application(application),
+        (Some(_), _, _) | (None, None, None) => {
+            let why = "Say `session`, or `agent` and `application` or one of them.";
+            return Err(Failure::new(Fault::MalformedJson, why).into());
+        }
+    };
+    let ended = to_the_end(async move { core.revoke_all(&whose, &Actor::Operator).await }).await?;
+    Ok(Json(
+        json!({"sessions_revoked": ended.sessions, "seq": ended.seq}),
+    ))
+}
+
+async fn revoke_one(core: App, session: String) -> Result<Json<Value>, Problem> {
+    let id = session.clone();
+    let revoked =
+        to_the_end(async move { core.revoke_session(&id, &Actor::Operator).await }).await?;
+    let (seq, before) = match revoked {
+        Revoked::Now { seq } => (seq, false),
+        Revoked::Before { seq } => (seq, true),
+        Revoked::Unknown => return Err(no_session().into()),
+    };
+    Ok(Json(
+        json!({"session": session, "seq": seq, "already_revoked": before}),
+    ))
+}
+
+fn session_json(session: &StoredSession, counts: CallCounts, now: Timestamp) -> Value {
+    let request = &session.request.request;
+    json!({
+        "session": session.id.as_str(),
+        "approval": session.request.id,
+        "application": request.application.as_str(),
+        "agent": request.agent.as_str(),
+        "principal": session.principal.as_str(),
+        "task": request.task,
+        "state": StateView::of(session, now).word,
+        "remaining_seconds": session.remaining(now).as_secs(),
+        "approved_at": session.approved_at.to_rfc3339(),
+        "minted_at": session.minted_at.map(Timestamp::to_rfc3339),
+        "expires_at": session.expires_at.to_rfc3339(),
+        "revoked_at": session.revoked_at.map(Timestamp::to_rfc3339),
+        "revoked_by": session.revoked_by,
+        "calls_allowed": counts.allowed,
+        "calls_refused": counts.refused,
+        "authorization_details": session.granted.authorization_details(request),
+    })
+}
+
+fn usage_json(usage: &Usage) -> Value {
+    json!({
+        "tool": usage.tool,
+        "access": some(&usage.access),
+        "delegates": usage.delegates,
+        "decision": decision(usage.allowed),
+        "code": some(&usage.code),
+        "calls": usage.calls,
+        "first_at": usage.first_at.to_rfc3339(),
+        "last_at": usage.last_at.to_rfc3339(),
+    })
+}
+
+fn call_json(call: &CallDecision) -> Value {
+    json!({
+        "time": call.time.to_rfc3339(),
+        "tool": call.tool,
+        "access": call.access,
+        "resources": call.resources,
+        "delegates": call.delegates,
+        "decision": decision(call.allowed),
+        "code": call.code,
+    })
+}
+
+fn decision(allowed: bool) -> &'static str {
+    if allowed { "allow" } else { "deny" }
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn no_session() -> Failure {
+    Failure::new(Fault::SessionNotFound, "There is no session with that id.")
+}
