@@ -61,6 +61,20 @@ impl Operator {
             .header(AUTHORIZATION, self.authorization.clone()))
     }
 
+    /// The same with these parameters in the query.
+    pub(crate) fn get_with(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, Failure> {
+        let mut url = http::endpoint(&self.args.issuer.issuer, path)?;
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(self
+            .client
+            .get(url)
+            .header(AUTHORIZATION, self.authorization.clone()))
+    }
+
     /// A GET of what is called `name` below `path`, with the token. The name
     /// is one segment whatever it holds.
     ///

@@ -568,3 +568,27 @@ fn operator_calls_need_the_operators_token() {
     let unknown = servers.run(&["revoke", "no-such-session"]).expect_code(1);
     assert_eq!(unknown.json()["code"], "session_not_found");
 }
+
+#[test]
+fn operator_finds_and_ends_all_sessions_of_an_agent() {
+    let servers = Bailiwick::up();
+    let none = servers.run(&["sessions", "--live", "--agent", "report writer"]);
+    assert_eq!(none.expect_code(0).json_lines(), Vec::<Value>::new());
+    for (arguments, code) in [
+        (&["revoke", "--agent", "report writer"][..], 0),
+        (&["revoke", "--application", "default"], 0),
+        (&["revoke"], 2),
+        (&["revoke", "ses_0", "--agent", "report writer"], 2),
+        (&["sessions", "--live", "--over"], 2),
+        (&["sessions", "ses_0", "--live"], 2),
+    ] {
+        let ran = servers.run(arguments).expect_code(code);
+        if code == 0 {
+            let said = ran.json();
+            assert_eq!(
+                (&said["event"], &said["sessions"]),
+                (&json!("revoked_all"), &json!(0))
+            );
+        }
+    }
+}
