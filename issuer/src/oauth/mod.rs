@@ -3,7 +3,7 @@
 //!
 //! One stored request for access underlies every way in. What is asked, approved and minted is
 //! [`crate::asking`]'s, [`crate::approval`]'s and [`crate::collecting`]'s; what is here says who
-//! asks and where the answer goes. [`crate::web::oauth`] speaks HTTP.
+//! asks and where the answer goes. `issuer/src/web/oauth/` speaks HTTP.
 
 pub(crate) mod assertion;
 pub(crate) mod authenticate;
