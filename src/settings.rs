@@ -3,16 +3,18 @@
 //! Owns the file's grammar, and that the command line wins over it. A key that is not known, or
 //! has another type, is an error: a misspelt limit must not be one that silently does not hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_datalog::operator::OperatorPolicy;
+use bailiwick_issuer::IdentityProvider;
 use bailiwick_verifier::Evaluation;
 use bailiwick_verifier::revocation::DEFAULT_MAX_STALENESS;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+use url::Url;
 
 use crate::exit::{Exit, Failure};
 use crate::{duration, files, policy};
@@ -25,7 +27,7 @@ const MAX_BYTES: u64 = 64 * 1_024;
 pub(crate) struct VerifierArgs {
     /// A TOML file whose table `[verifier]` may set policy, evaluation and max_staleness
     #[arg(long, env = "BAILIWICK_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 
     /// Refuse what this operator policy refuses, whatever a token grants
     #[arg(long, value_name = "FILE")]
@@ -82,6 +84,32 @@ pub(crate) struct VerifierSettings {
 struct Document {
     #[serde(default)]
     verifier: Table,
+    #[serde(default)]
+    issuer: IssuerTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssuerTable {
+    oidc: Option<OidcTable>,
+}
+
+/// How people sign in with an identity provider.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OidcTable {
+    issuer: Url,
+    client_id: String,
+    /// A file beside this one: the secret itself has no place in a configuration.
+    client_secret_file: Option<PathBuf>,
+    #[serde(default = "groups")]
+    groups_claim: String,
+    /// The roles of each group's members.
+    roles: BTreeMap<String, Vec<String>>,
+}
+
+fn groups() -> String {
+    "groups".to_owned()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,7 +149,38 @@ impl VerifierArgs {
     }
 }
 
-fn read(path: &Path) -> Result<Table, Failure> {
+/// The identity provider that a configuration file names, if it names one.
+///
+/// # Errors
+///
+/// `config_invalid` or `config_unreadable`, for the file or that of the client secret.
+pub(crate) fn identity_provider(path: &Path) -> Result<Option<IdentityProvider>, Failure> {
+    let Some(table) = document(path)?.issuer.oidc else {
+        return Ok(None);
+    };
+    let secret = table.client_secret_file.map(|file| {
+        let file = path
+            .parent()
+            .map_or_else(|| file.clone(), |folder| folder.join(&file));
+        let text = files::read_text(&file, MAX_BYTES).map_err(|error| {
+            let message = format!(
+                "cannot read the client secret `{}`: {error}",
+                file.display()
+            );
+            Failure::new("config_unreadable", message)
+        })?;
+        Ok::<_, Failure>(text.trim().to_owned())
+    });
+    Ok(Some(IdentityProvider {
+        issuer: table.issuer,
+        client_id: table.client_id,
+        client_secret: secret.transpose()?,
+        groups_claim: table.groups_claim,
+        roles: table.roles,
+    }))
+}
+
+fn document(path: &Path) -> Result<Document, Failure> {
     let text = files::read_text(path, MAX_BYTES).map_err(|error| {
         let message = format!(
             "cannot read the configuration `{}`: {error}",
@@ -129,7 +188,7 @@ fn read(path: &Path) -> Result<Table, Failure> {
         );
         Failure::new("config_unreadable", message)
     })?;
-    let document: Document = toml::from_str(&text).map_err(|error| {
+    toml::from_str(&text).map_err(|error| {
         Failure::new(
             "config_invalid",
             format!(
@@ -138,8 +197,16 @@ fn read(path: &Path) -> Result<Table, Failure> {
             ),
         )
         .ending(Exit::Usage)
-        .hint("a `[verifier]` table may hold `policy`, `evaluation` and `max_staleness`")
-    })?;
+        .hint(
+            "a `[verifier]` table may hold `policy`, `evaluation` and `max_staleness`, \
+             an `[issuer.oidc]` table `issuer`, `client_id`, `client_secret_file`, `groups_claim` \
+             and `roles`",
+        )
+    })
+}
+
+fn read(path: &Path) -> Result<Table, Failure> {
+    let document = document(path)?;
     // A path in the file is meant from where the file is, whoever reads it.
     let beside = |policy: PathBuf| match path.parent() {
         Some(directory) => directory.join(policy),

@@ -11,6 +11,7 @@ use crate::{
     catalogue::CatalogueSource,
     entropy::Entropy,
     oauth::{document::DocumentSource, spiffe::SpiffeDomain},
+    people::provider::IdentityProvider,
 };
 
 /// How long a request waits for its approver. Long enough to find the browser, short
@@ -50,6 +51,8 @@ pub struct IssuerConfig {
     pub documents: Option<Arc<dyn DocumentSource>>,
     /// The SPIFFE trust domain whose workloads may prove who they are.
     pub spiffe: Option<SpiffeDomain>,
+    /// Signs people in beside the accounts with passwords; `None` for those alone.
+    pub identity_provider: Option<IdentityProvider>,
     /// How long a request may wait for its approver.
     pub request_lifetime: Duration,
     /// Least time between two polls of a waiting agent.
@@ -83,6 +86,7 @@ impl IssuerConfig {
             clock,
             entropy: Entropy::from_os().map_err(ConfigError::NoEntropy)?,
             catalogue: None,
+            identity_provider: None,
             documents: None,
             spiffe: None,
             request_lifetime: REQUEST_LIFETIME,

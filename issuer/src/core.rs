@@ -20,6 +20,7 @@ use crate::{
     mint::{Mint, MintError},
     oauth::{document::DocumentSource, spiffe::SpiffeTrust},
     passwords::{HashError, Passwords},
+    people::identity::Identities,
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -65,6 +66,8 @@ pub(crate) struct Core {
     pub(crate) operator: SecretDigest,
     pub(crate) gateway: SecretDigest,
     pub(crate) setup_link: SetupLink,
+    /// Where a provider is configured.
+    pub(crate) identities: Option<Identities>,
 }
 
 /// The link that creates the first approver, while there is none. In memory only: the store

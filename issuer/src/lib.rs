@@ -62,6 +62,7 @@ pub use crate::{
         spiffe::{SpiffeBundle, SpiffeDomain},
     },
     open::OpenError,
+    people::provider::IdentityProvider,
 };
 
 /// An open issuer.

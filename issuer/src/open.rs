@@ -21,6 +21,10 @@ use crate::{
     mint::Mint,
     oauth::{document::HttpDocuments, spiffe::SpiffeTrust},
     passwords::Passwords,
+    people::{
+        identity::Identities,
+        provider::{IdentityProvider, Provider},
+    },
     secret::{Secret, SecretDigest},
     store::{Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -57,6 +61,9 @@ pub enum OpenError {
     /// The database cannot be opened or brought up to date.
     #[error("the issuer's database cannot be opened")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The identity provider cannot be set up.
+    #[error("the identity provider cannot be set up: {0}")]
+    IdentityProvider(String),
     /// The keys do not make a key set or a mint.
     #[error("the issuer's keys cannot be used: {0}")]
     Unusable(String),
@@ -103,6 +110,9 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         None => Arc::new(HttpCatalogue::new(&config.gateway_url)?),
     };
     let documents = config.documents.unwrap_or_else(|| Arc::new(HttpDocuments));
+    let identities = config
+        .identity_provider
+        .map(|provider| identities(provider, &site));
     let setup_link = setup_link(&store, &config.clock, &config.entropy).await?;
     Ok(Core {
         catalogue: Catalogue::new(source, config.audience.clone(), Arc::clone(&config.clock)),
@@ -133,7 +143,16 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         operator,
         gateway,
         setup_link: SetupLink::new(setup_link),
+        identities: identities.transpose()?,
     })
+}
+
+/// The way to the identity provider, and what its groups may do here.
+fn identities(config: IdentityProvider, site: &Site) -> Result<Identities, OpenError> {
+    let unusable = |why: String| OpenError::IdentityProvider(why);
+    let redirect = site.url("/sign-in/identity/return");
+    let provider = Provider::new(config, redirect).map_err(|e| unusable(e.to_string()))?;
+    Identities::new(provider).map_err(|e| unusable(e.to_string()))
 }
 
 /// The published keys. The number goes up when the content changes, so that verifiers never

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_datalog::Audience;
-use bailiwick_issuer::{Issuer, IssuerConfig, SpiffeBundle, SpiffeDomain};
+use bailiwick_issuer::{IdentityProvider, Issuer, IssuerConfig, SpiffeBundle, SpiffeDomain};
 use bailiwick_verifier::Clock;
 use clap::Args;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure, with_causes};
 use crate::hosting::{self, Servers};
 use crate::output::{Event, Output};
 use crate::serve::Listener;
-use crate::trust;
+use crate::{settings, trust};
 
 /// Run the issuer alone: approvals, sessions, revocation
 #[derive(Debug, Args)]
@@ -57,11 +57,16 @@ pub(crate) struct IssuerArgs {
     /// Its keys for JWT-SVIDs: a JWK set in a file, or at an https address
     #[arg(long, value_name = "FILE|URL", requires = "spiffe_trust_domain")]
     spiffe_bundle: Option<String>,
+
+    /// A TOML file whose table `[issuer.oidc]` may name an identity provider
+    #[arg(long, env = "BAILIWICK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Runs the issuer until the process is asked to end.
 pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failure> {
     let spiffe = spiffe(args.spiffe_trust_domain, args.spiffe_bundle)?;
+    let provider = provider(args.config.as_deref())?;
     let data = DataDir::open(&args.data_dir)?;
     let listener = Listener::bind("issuer", args.listen).await?;
     let local_url = hosting::reachable_url(listener.address())?;
@@ -77,6 +82,7 @@ pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failur
         gateway_url: &args.gateway_url,
         audience,
         spiffe,
+        provider,
         clock,
     })
     .await?;
@@ -137,8 +143,19 @@ pub(crate) struct Opening<'a> {
     pub(crate) audience: Audience,
     /// The workloads that may prove who they are.
     pub(crate) spiffe: Option<SpiffeDomain>,
+    /// The identity provider people may sign in with.
+    pub(crate) provider: Option<IdentityProvider>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The identity provider of a configuration file.
+///
+/// # Errors
+///
+/// As [`settings::identity_provider`].
+pub(crate) fn provider(config: Option<&Path>) -> Result<Option<IdentityProvider>, Failure> {
+    config.map_or(Ok(None), settings::identity_provider)
 }
 
 /// Opens the issuer of a data directory.
@@ -162,6 +179,7 @@ pub(crate) async fn open(opening: Opening<'_>) -> Result<Issuer, Failure> {
     )
     .map_err(|error| not_opened(&error))?;
     config.spiffe = opening.spiffe;
+    config.identity_provider = opening.provider;
     Issuer::open(config)
         .await
         .map_err(|error| not_opened(&error))

@@ -59,6 +59,7 @@ pub(crate) struct UpArgs {
 /// Runs both until the process is asked to end.
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
     let verifier = args.verifier.settings()?;
+    let provider = issuer::provider(args.verifier.config.as_deref())?;
     let data = DataDir::open(&args.data_dir)?;
     let issuer_listener = Listener::bind("issuer", args.issuer).await?;
     let gateway_listener = Listener::bind("gateway", args.gateway).await?;
@@ -73,6 +74,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
         gateway_url: &gateway_url,
         audience: audience(&gateway_url)?,
         spiffe: None,
+        provider,
         clock: Arc::clone(&clock),
     })
     .await?;

@@ -25,6 +25,7 @@ mod corpus;
 mod end_to_end;
 mod harness;
 mod holding;
+mod identity;
 mod interop;
 mod lifecycle;
 mod narrowing;

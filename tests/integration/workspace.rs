@@ -306,7 +306,7 @@ fn verifier_keeps_its_only_store_and_its_http_layer_behind_features() {
 #[test]
 fn issuer_has_no_mcp_and_no_provider() {
     let present = Graph::of_workspace().everything_in("bailiwick-issuer");
-    assert_absent("bailiwick-issuer", &present, &["rmcp", "cap-std", "oauth2"]);
+    assert_absent("bailiwick-issuer", &present, &["rmcp", "cap-std"]);
 }
 
 #[test]

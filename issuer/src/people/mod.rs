@@ -6,6 +6,8 @@ pub(crate) mod accounts;
 pub(crate) mod authority;
 pub(crate) mod ceiling;
 pub(crate) mod delegations;
+pub(crate) mod identity;
+pub(crate) mod provider;
 pub(crate) mod roles;
 pub(crate) mod setup;
 pub(crate) mod sight;

@@ -13,6 +13,7 @@ pub(crate) mod browsers;
 pub(crate) mod clients;
 pub(crate) mod delegations;
 pub(crate) mod first_approvals;
+pub(crate) mod identities;
 pub(crate) mod invitations;
 mod key_set;
 pub(crate) mod prompts;

@@ -96,6 +96,7 @@ impl<N> Sending<N> {
 
 /// A browser before sign-in, looking at a form.
 pub(crate) struct Visitor {
+    pub(crate) cookie: Secret,
     pub(crate) form_token: FormToken,
     pub(crate) signed_in: bool,
     planted: Option<HeaderValue>,
@@ -202,6 +203,7 @@ impl FromRequestParts<App> for Visitor {
         if let Some(cookie) = Cookie::Visitor.read(site, &parts.headers) {
             return Ok(Self {
                 form_token: FormToken::of(&cookie),
+                cookie,
                 signed_in,
                 planted: None,
             });
@@ -210,6 +212,7 @@ impl FromRequestParts<App> for Visitor {
         let planted = Some(Cookie::Visitor.plant(site, &cookie, None));
         Ok(Self {
             form_token: FormToken::of(&cookie),
+            cookie,
             signed_in,
             planted,
         })

@@ -17,7 +17,10 @@ use crate::{
     approval::DecisionError,
     core::Unavailable,
     narrowing::NarrowingError,
-    people::{AccountError, DelegationError, SetupError, SignInError},
+    people::{
+        AccountError, DelegationError, SetupError, SignInError, identity::IdentityError,
+        provider::ProviderError,
+    },
     revocation_feed::RevokeError,
 };
 
@@ -76,6 +79,16 @@ faults! {
     RoleNeeded = FORBIDDEN, "role_needed", "That is not for your account";
     /// Wrong user name or password.
     SignInFailed = FORBIDDEN, "sign_in_failed", "Sign-in failed";
+    /// No identity provider is configured.
+    NoIdentityProvider = NOT_FOUND, "no_identity_provider", "There is no such way to sign in";
+    /// The answer of the identity provider belongs to no attempt of this browser.
+    SignInNotBegun = FORBIDDEN, "sign_in_not_begun", "That sign-in did not begin here";
+    /// The identity provider did not vouch for anybody.
+    IdentityRefused = FORBIDDEN, "identity_refused", "You were not signed in";
+    /// The identity provider is out of reach.
+    ProviderUnavailable = BAD_GATEWAY, "identity_provider_unavailable", "No answer to sign in with";
+    /// Whom the provider vouches for has no place here.
+    NotAdmitted = FORBIDDEN, "not_admitted", "You have no account here";
     /// Too many guesses.
     TooManyAttempts = TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts";
     /// The set-up link is used up.
@@ -422,6 +435,31 @@ impl From<ApplicationError> for Failure {
         };
         match error {
             ApplicationError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        let fault = match &error {
+            IdentityError::NoProvider => Fault::NoIdentityProvider,
+            IdentityError::NoAttempt => Fault::SignInNotBegun,
+            IdentityError::TooMany => Fault::TooManyAttempts,
+            IdentityError::Provider(ProviderError::Unusable(_)) => Fault::ProviderUnavailable,
+            IdentityError::OtherProvider
+            | IdentityError::Refused
+            | IdentityError::Provider(ProviderError::Code(_) | ProviderError::NotBelieved(_)) => {
+                Fault::IdentityRefused
+            }
+            IdentityError::NoName
+            | IdentityError::Taken(_)
+            | IdentityError::NoRole
+            | IdentityError::Disabled => Fault::NotAdmitted,
+            IdentityError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            IdentityError::Unavailable(cause) => cause.into(),
             other => Self::new(fault, sentence(&other.to_string())),
         }
     }

@@ -19,6 +19,7 @@ mod extract;
 mod failure;
 mod fields;
 mod headers;
+mod identity;
 mod limits_form;
 mod local_path;
 mod may_grant;
@@ -73,6 +74,8 @@ pub(crate) fn router(core: App) -> Router {
             "/sign-in",
             get(sign_in::sign_in_page).post(sign_in::sign_in),
         )
+        .route("/sign-in/identity", get(identity::begin))
+        .route("/sign-in/identity/return", get(identity::finish))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/approvals", get(approvals::list))
         .route("/approve", get(approvals::enter_code))

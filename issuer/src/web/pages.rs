@@ -114,6 +114,8 @@ pub(crate) struct SignInPage<'a> {
     pub(crate) problem: Option<&'a Failure>,
     /// Nobody can sign in yet: the set-up link comes first.
     pub(crate) needs_setup: bool,
+    /// An identity provider signs people in as well.
+    pub(crate) identity: bool,
 }
 
 #[derive(Template)]

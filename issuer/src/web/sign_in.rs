@@ -33,7 +33,7 @@ pub(crate) struct Next {
 }
 
 impl Next {
-    fn path(&self) -> Option<LocalPath> {
+    pub(super) fn path(&self) -> Option<LocalPath> {
         self.next.as_deref().and_then(LocalPath::parse)
     }
 }
@@ -187,6 +187,7 @@ pub(crate) async fn sign_in_page(
         user_name: "",
         problem: None,
         needs_setup,
+        identity: core.identities.is_some(),
     })?;
     Ok(visitor.show(page))
 }
@@ -224,6 +225,7 @@ pub(crate) async fn sign_in(
                 user_name: &user_name,
                 problem: Some(&failure),
                 needs_setup: false,
+                identity: core.identities.is_some(),
             };
             Ok((failure.fault.status(), pages::render(&page)?).into_response())
         }
@@ -250,7 +252,11 @@ fn new_password(fields: &mut Fields) -> Result<NewPassword, Failure> {
     })
 }
 
-fn signed_in(core: &App, browser: &SignedInBrowser, next: Option<LocalPath>) -> Response {
+pub(super) fn signed_in(
+    core: &App,
+    browser: &SignedInBrowser,
+    next: Option<LocalPath>,
+) -> Response {
     let site = &core.settings.site;
     let age_s = core.settings.browser_absolute.as_secs();
     let planted = Cookie::Session.plant(site, &browser.cookie, Some(age_s));

@@ -29,6 +29,7 @@ mod failing_store;
 mod feeds;
 mod harness;
 mod hostile_text;
+mod identity;
 mod metadata;
 mod oauth_client;
 mod roles;

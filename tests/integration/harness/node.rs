@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::process::Running;
 use super::program;
 use crate::workspace::root;
 
@@ -48,6 +49,16 @@ fn newer_node() -> Command {
         .find(|node| node.exists())
         .expect("a Node for this machine, which `./scripts/test.sh setup` installs");
     Command::new(node)
+}
+
+/// Starts `tests/node/SCRIPT`, which goes on until its handle is dropped.
+pub(crate) fn start(script: &str) -> Running {
+    let mut command = Command::new("node");
+    command
+        .arg("--no-warnings")
+        .arg(root().join("tests/node").join(script))
+        .env("BAILIWICK_TEST_NODE", packages());
+    Running::start(script, command)
 }
 
 /// Runs `tests/node/SCRIPT` with `input` as JSON on standard input and returns the JSON it prints.

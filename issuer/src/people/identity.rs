@@ -1,0 +1,284 @@
+//! Signing in with an identity provider: which account a vouched-for person is.
+//!
+//! An attempt belongs to the browser that began it and is used up by its first answer. A person
+//! is known by the provider's subject alone; their roles are those of their groups, anew at each
+//! sign-in, and without one they do not come in. A user name that is taken is never taken over.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bailiwick_datalog::Principal;
+use openidconnect::{Nonce, PkceCodeVerifier};
+use serde_json::json;
+use thiserror::Error;
+use url::Url;
+
+use super::{
+    ceiling::Ceiling,
+    provider::{Provider, ProviderError, Vouched},
+    roles::{Roles, UnknownRole},
+    sign_in::SignedInBrowser,
+    user_name::parse_user_name,
+};
+use crate::{
+    audit::AuditLogError,
+    core::{Core, Unavailable},
+    ids::fresh_id,
+    secret::{Secret, SecretDigest},
+    store::{Account, Change, StoreError, accounts, identities},
+};
+
+/// How long a person may take at the provider.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// Most attempts kept; past it, new ones have to wait for old ones to end.
+const MAX_ATTEMPTS: usize = 10_000;
+
+/// Why nobody was signed in.
+#[derive(Debug, Error)]
+pub(crate) enum IdentityError {
+    /// No provider is configured.
+    #[error("this issuer signs nobody in with an identity provider")]
+    NoProvider,
+    /// The answer belongs to no attempt of this browser, or came too late.
+    #[error("this sign-in did not begin in this browser, or took too long; begin again")]
+    NoAttempt,
+    /// Too many have begun.
+    #[error("too many people are signing in; try again in a moment")]
+    TooMany,
+    /// The answer is not the provider's.
+    #[error("the answer names another identity provider")]
+    OtherProvider,
+    /// The provider said no.
+    #[error("the identity provider did not sign you in")]
+    Refused,
+    /// The provider did not vouch.
+    #[error("the identity provider's answer was not accepted")]
+    Provider(#[from] ProviderError),
+    /// No user name can be made of what it says.
+    #[error("the identity provider gives no name that can be used here")]
+    NoName,
+    /// Somebody else has the name.
+    #[error("the user name `{0}` belongs to another account here; ask an admin")]
+    Taken(Principal),
+    /// None of the groups has a role.
+    #[error("none of your groups has a role here; ask an admin")]
+    NoRole,
+    /// The account is disabled.
+    #[error("this account is disabled; ask an admin")]
+    Disabled,
+    /// The sign-in could not be recorded.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<StoreError> for IdentityError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<AuditLogError> for IdentityError {
+    fn from(error: AuditLogError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// The provider with the attempts that are under way.
+pub(crate) struct Identities {
+    provider: Provider,
+    roles: Vec<(String, Roles)>,
+    attempts: Mutex<HashMap<[u8; 32], Attempt>>,
+}
+
+struct Attempt {
+    browser: SecretDigest,
+    nonce: Nonce,
+    verifier: PkceCodeVerifier,
+    next: Option<String>,
+    /// On the monotonic clock.
+    ends: Duration,
+}
+
+/// What a browser brings back from the provider.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) state: String,
+    pub(crate) code: Option<String>,
+    pub(crate) issuer: Option<String>,
+}
+
+impl Identities {
+    /// Checks the roles that groups are to have.
+    ///
+    /// # Errors
+    /// [`UnknownRole`].
+    pub(crate) fn new(provider: Provider) -> Result<Self, UnknownRole> {
+        let groups = provider.config().roles.iter();
+        let roles = groups.map(|(group, words)| Ok((group.clone(), Roles::read(words)?)));
+        Ok(Self {
+            roles: roles.collect::<Result<_, UnknownRole>>()?,
+            provider,
+            attempts: Mutex::default(),
+        })
+    }
+
+    /// The roles of all groups together.
+    fn roles_of(&self, groups: &[String]) -> Roles {
+        let held = self
+            .roles
+            .iter()
+            .filter(|(group, _)| groups.contains(group));
+        held.fold(Roles::default(), |all, (_, roles)| Roles {
+            admin: all.admin || roles.admin,
+            approver: all.approver || roles.approver,
+            auditor: all.auditor || roles.auditor,
+        })
+    }
+
+    fn keep(&self, state: &Secret, attempt: Attempt, now: Duration) -> Result<(), IdentityError> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.retain(|_, attempt| now < attempt.ends);
+        if attempts.len() >= MAX_ATTEMPTS {
+            return Err(IdentityError::TooMany);
+        }
+        attempts.insert(key(state.digest()), attempt);
+        Ok(())
+    }
+
+    fn take(&self, state: &str, browser: SecretDigest, now: Duration) -> Option<Attempt> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = key(Secret::received(state).digest());
+        let mine = attempts.get(&key)?.browser == browser;
+        // Another browser's answer does not use up the attempt it would like to be.
+        let attempt = if mine { attempts.remove(&key) } else { None };
+        attempt.filter(|attempt| now < attempt.ends)
+    }
+}
+
+fn key(digest: SecretDigest) -> [u8; 32] {
+    digest.as_slice().try_into().unwrap_or_default()
+}
+
+impl Core {
+    /// Sends a browser to the provider. Returns where.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub(crate) async fn begin_identity(
+        &self,
+        browser: &Secret,
+        next: Option<String>,
+    ) -> Result<Url, IdentityError> {
+        let identities = self.identities.as_ref().ok_or(IdentityError::NoProvider)?;
+        let state = Secret::generate(&self.entropy);
+        let (nonce, verifier) = (
+            Secret::generate(&self.entropy),
+            Secret::generate(&self.entropy),
+        );
+        let departure = identities.provider.departure(&state, nonce, verifier).await;
+        let departure = departure.inspect_err(|cause| tracing::warn!(%cause, "no provider"))?;
+        let now = self.clock.now().monotonic;
+        let attempt = Attempt {
+            browser: browser.digest(),
+            nonce: departure.nonce,
+            verifier: departure.verifier,
+            next,
+            ends: now.saturating_add(LIFETIME),
+        };
+        identities.keep(&state, attempt, now)?;
+        Ok(departure.address)
+    }
+
+    /// Signs a browser in with what it brings back from the provider, under a fresh cookie; the
+    /// session it had ends. Returns where it wanted to go as well.
+    ///
+    /// # Errors
+    /// [`IdentityError`]; the attempt is used up, unless it was another browser's.
+    pub(crate) async fn finish_identity(
+        &self,
+        browser: &Secret,
+        returned: Returned,
+        previous: Option<SecretDigest>,
+    ) -> Result<(SignedInBrowser, Option<String>), IdentityError> {
+        let identities = self.identities.as_ref().ok_or(IdentityError::NoProvider)?;
+        let now = self.clock.now();
+        let attempt = identities.take(&returned.state, browser.digest(), now.monotonic);
+        let attempt = attempt.ok_or(IdentityError::NoAttempt)?;
+        let issuer = identities.provider.config().issuer.as_str();
+        let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
+        if returned.issuer.is_some_and(|named| named != issuer) {
+            return Err(IdentityError::OtherProvider);
+        }
+        let code = returned.code.ok_or(IdentityError::Refused)?;
+        let vouched = identities
+            .provider
+            .vouched(code, &attempt.nonce, attempt.verifier, now.utc)
+            .await;
+        let vouched = match vouched {
+            Ok(vouched) => vouched,
+            Err(cause) => {
+                tracing::warn!(%cause, "sign-in with the identity provider refused");
+                let fields = json!({"issuer": issuer, "why": cause.to_string()});
+                self.audit
+                    .record(now.utc, "sign_in_refused", fields)
+                    .await?;
+                return Err(cause.into());
+            }
+        };
+        let roles = identities.roles_of(&vouched.groups);
+        if roles.is_empty() {
+            return Err(IdentityError::NoRole);
+        }
+        let mut change = self.store.change().await?;
+        let account = self
+            .account_of(&mut change, issuer, &vouched, roles)
+            .await?;
+        let fields = json!({
+            "user_name": account.user_name.as_str(),
+            "issuer": issuer,
+            "subject": vouched.subject,
+            "roles": roles.words(),
+        });
+        let signed_in = self
+            .start_browser(&mut change, account, previous, now.utc)
+            .await?;
+        self.seal(change, now.utc, "signed_in", fields).await?;
+        Ok((signed_in, attempt.next))
+    }
+
+    async fn account_of(
+        &self,
+        change: &mut Change,
+        issuer: &str,
+        vouched: &Vouched,
+        roles: Roles,
+    ) -> Result<Account, IdentityError> {
+        if let Some(account) = identities::account_in(change, issuer, &vouched.subject).await? {
+            if account.disabled_at.is_some() {
+                return Err(IdentityError::Disabled);
+            }
+            accounts::set_roles(change, &account.id, roles).await?;
+            return Ok(Account { roles, ..account });
+        }
+        let name = vouched.name.as_deref().ok_or(IdentityError::NoName)?;
+        let user_name = parse_user_name(name).map_err(|_| IdentityError::NoName)?;
+        let account = Account {
+            id: fresh_id("acc", &self.entropy),
+            user_name,
+            password_hash: None,
+            roles,
+            ceiling: Ceiling::default(),
+            workload_identity: None,
+            created_at: self.clock.now().utc,
+            disabled_at: None,
+        };
+        if !accounts::insert_account(change, &account).await? {
+            return Err(IdentityError::Taken(account.user_name));
+        }
+        identities::insert(change, issuer, &vouched.subject, &account.id).await?;
+        Ok(account)
+    }
+}

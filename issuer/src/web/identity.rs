@@ -1,0 +1,69 @@
+//! Signing in with an identity provider: there, and back.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    App,
+    address::Query,
+    cookies::Cookie,
+    extract::Visitor,
+    failure::{Failure, PageFailure},
+    local_path::LocalPath,
+    sign_in::{Next, signed_in},
+    to_the_end,
+};
+use crate::people::identity::{IdentityError, Returned};
+
+/// `GET /sign-in/identity?next=PATH`
+pub(crate) async fn begin(
+    State(core): State<App>,
+    Query(next): Query<Next>,
+    visitor: Visitor,
+) -> Result<Response, PageFailure> {
+    let next = next.path().map(|path| path.as_str().to_owned());
+    let address = core.begin_identity(&visitor.cookie, next).await;
+    let address = address.map_err(|error| Failure::from(error).back_to("/sign-in"))?;
+    Ok(visitor.show(Redirect::to(address.as_str())))
+}
+
+/// What the provider sends a browser back with. What else it sends means nothing here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer {
+    state: Option<String>,
+    code: Option<String>,
+    iss: Option<String>,
+}
+
+/// `GET /sign-in/identity/return`
+pub(crate) async fn finish(
+    State(core): State<App>,
+    Query(answer): Query<Answer>,
+    headers: HeaderMap,
+) -> Result<Response, PageFailure> {
+    let site = &core.settings.site;
+    let back = |failure: Failure| failure.back_to("/sign-in");
+    let browser = Cookie::Visitor.read(site, &headers);
+    let previous = Cookie::Session.read(site, &headers);
+    let (Some(browser), Some(state)) = (browser, answer.state) else {
+        return Err(back(IdentityError::NoAttempt.into()).into());
+    };
+    let returned = Returned {
+        state,
+        code: answer.code,
+        issuer: answer.iss,
+    };
+    let previous = previous.map(|cookie| cookie.digest());
+    let issuer = Arc::clone(&core);
+    let finished =
+        to_the_end(async move { issuer.finish_identity(&browser, returned, previous).await });
+    let (browser, next) = finished.await.map_err(Failure::from).map_err(back)?;
+    let next = next.as_deref().and_then(LocalPath::parse);
+    Ok(signed_in(&core, &browser, next).into_response())
+}
