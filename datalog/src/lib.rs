@@ -31,6 +31,7 @@ pub mod revocation_id;
 pub mod strict_json;
 pub mod timestamp;
 pub mod token_text;
+mod varint;
 mod wire;
 pub mod words;
 

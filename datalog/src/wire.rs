@@ -12,7 +12,7 @@ use std::{
 
 use biscuit_auth::format::schema::{self, op, op_binary, op_unary, term};
 
-use crate::plan::weight;
+use crate::{plan::weight, varint};
 
 /// Symbols that every token has without listing them (Biscuit specification, symbol table).
 const DEFAULT_SYMBOLS: [&str; 28] = [
@@ -48,6 +48,45 @@ const DEFAULT_SYMBOLS: [&str; 28] = [
 /// Index of the first symbol that a token lists itself.
 const SYMBOL_OFFSET: u64 = 1_024;
 
+/// The symbols that one block lists, in two allocations however many there are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SymbolList {
+    /// The texts, one after the other.
+    texts: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl SymbolList {
+    /// Takes the symbols off the front of a block, where writers put them, and gives what follows.
+    /// `None` for what cannot be read, a text that is not UTF-8 for one. Says nothing of symbols
+    /// further behind: no writer puts any there.
+    pub(crate) fn take(block: &[u8]) -> Option<(Self, &[u8])> {
+        let (mut texts, mut ends) = (Vec::new(), Vec::new());
+        let mut rest = block;
+        while let Some(symbol) = rest.strip_prefix(&[SYMBOL_KEY]) {
+            let (length, after) = varint::read(symbol)?;
+            let (text, after) = after.split_at_checked(usize::try_from(length).ok()?)?;
+            texts.extend_from_slice(text);
+            ends.push(texts.len());
+            rest = after;
+        }
+        // All of it is text, and each symbol begins and ends between two characters.
+        let texts = String::from_utf8(texts).ok()?;
+        let whole = ends.iter().all(|end| texts.is_char_boundary(*end));
+        whole.then_some((Self { texts, ends }, rest))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let places = starts.zip(&self.ends);
+        places.filter_map(|(start, end)| self.texts.get(*start..*end))
+    }
+}
+
+/// The key of the field that lists symbols: number 1, length-delimited.
+const SYMBOL_KEY: u8 = 0x0a;
+
 /// The symbols in force for one block: the defaults, then what earlier first-party blocks and the
 /// block itself list.
 ///
@@ -82,16 +121,17 @@ impl Default for Symbols {
 impl Symbols {
     /// Adds a block's own symbols. `None` when one of them is already known, which the format
     /// forbids; the table is then of no use.
-    pub(crate) fn extend(&mut self, symbols: &[String]) -> Option<()> {
-        if symbols.is_empty() {
+    pub(crate) fn extend(&mut self, symbols: &SymbolList) -> Option<()> {
+        if symbols.ends.is_empty() {
             return Some(());
         }
-        self.ends.reserve(symbols.len());
-        self.hashes.reserve(symbols.len());
-        for symbol in symbols {
+        self.ends.reserve(symbols.ends.len());
+        self.hashes.reserve(symbols.ends.len());
+        self.texts.reserve(symbols.texts.len());
+        for symbol in symbols.iter() {
             self.texts.push_str(symbol);
             self.ends.push(self.texts.len());
-            self.hashes.push(self.hasher.hash_one(symbol.as_str()));
+            self.hashes.push(self.hasher.hash_one(symbol));
         }
         self.hashes.sort_unstable();
         let mut neighbours = self.hashes.iter().zip(self.hashes.iter().skip(1));
@@ -425,6 +465,8 @@ fn variable(index: u32, symbols: &Symbols) -> Result<u32, WireError> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
 
     #[test]
@@ -437,16 +479,45 @@ mod tests {
         assert_eq!(table.insert("one more"), SYMBOL_OFFSET);
     }
 
+    fn list(symbols: &[&str]) -> SymbolList {
+        let block = schema::Block {
+            symbols: symbols.iter().map(ToString::to_string).collect(),
+            version: Some(3),
+            ..schema::Block::default()
+        };
+        let bytes = block.encode_to_vec();
+        let (list, rest) = SymbolList::take(&bytes).unwrap();
+        assert_eq!(list.iter().collect::<Vec<_>>(), symbols);
+        assert_eq!(rest, [0x18, 3]);
+        list
+    }
+
+    #[test]
+    fn symbols_of_a_block_are_taken_whole_or_not_at_all() {
+        list(&[]);
+        list(&["", "a", "", "ü€😀", "x"]);
+        for bad in [
+            &[0x0a][..],
+            &[0x0a, 2, b'a'],
+            &[0x0a, 0x81, 0, b'a'],
+            // One character cut in two, and one byte that is none.
+            &[0x0a, 1, 0xc3, 0x0a, 1, 0xbc],
+            &[0x0a, 1, 0xff],
+        ] {
+            assert!(SymbolList::take(bad).is_none(), "{bad:?}");
+        }
+    }
+
     #[test]
     fn a_symbol_listed_twice_is_refused() {
         let mut symbols = Symbols::default();
-        assert!(symbols.extend(&["a".into(), "b".into()]).is_some());
+        assert!(symbols.extend(&list(&["a", "b"])).is_some());
         assert_eq!(symbols.resolve(1_025), Some("b"));
         assert_eq!(symbols.resolve(1_026), None);
         assert_eq!(symbols.resolve(28), None);
         assert_eq!(symbols.resolve(27), Some("query"));
-        assert!(symbols.extend(&["a".into()]).is_none());
-        assert!(symbols.extend(&["read".into()]).is_none());
-        assert!(symbols.extend(&["c".into(), "c".into()]).is_none());
+        assert!(symbols.extend(&list(&["a"])).is_none());
+        assert!(symbols.extend(&list(&["read"])).is_none());
+        assert!(symbols.extend(&list(&["c", "c"])).is_none());
     }
 }

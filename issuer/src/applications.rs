@@ -14,8 +14,9 @@ use crate::{
     core::{Core, Unavailable},
     oauth::redirect::{RedirectError, RedirectUri},
     people::Actor,
+    revocation_feed::AllOf,
     rules::{MAX_RULES, Rule},
-    store::{Account, Change, StoreError, accounts, applications, requests, revocations},
+    store::{Account, Change, StoreError, accounts, applications, requests},
     text::visible_line,
     tool_pattern::{MAX_PATTERNS, ToolPattern},
 };
@@ -26,7 +27,7 @@ const MAX_ID_BYTES: usize = 64;
 const MAX_NAME_CHARS: usize = 80;
 /// The longest session any application may allow: a token that cannot be renewed is meant for
 /// one task, not for a season.
-const LONGEST_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Hops that fit a token besides its first block (profile, rule 22).
 const MAX_DEPTH: u32 = 16;
 /// Most redirect URIs of one client.
@@ -133,7 +134,7 @@ pub(crate) struct OwnClient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) sessions: usize,
-    pub(crate) requests: u64,
+    pub(crate) requests: usize,
 }
 
 impl Core {
@@ -225,11 +226,12 @@ impl Core {
         self.staffed(application).await
     }
 
-    /// Removes an application: it takes no requests any more, those that wait are denied and
-    /// its sessions are revoked, all at once.
+    /// Removes an application: it takes no requests any more, those that wait are denied, and then
+    /// its sessions are revoked.
     ///
     /// # Errors
-    /// [`ApplicationError`].
+    /// [`ApplicationError`]. Should revoking fail half-way, the application is removed already and
+    /// the rest of its sessions can be ended by themselves.
     pub(crate) async fn remove_application(
         &self,
         by: &Actor,
@@ -240,19 +242,19 @@ impl Core {
         applications::mark_removed(&mut change, &application.id, now).await?;
         let requests =
             requests::deny_waiting(&mut change, &application.id, by.name(), REMOVED, now).await?;
-        let sessions =
-            revocations::revoke_all_of(&mut change, &application.id, by.name(), now).await?;
         let fields = json!({
             "application": application.id.as_str(),
             "by": by.name(),
-            "sessions": sessions,
             "requests": requests,
         });
         self.seal(change, now, "application_removed", fields)
             .await?;
+        // From here on nothing is approved in it. Its sessions end in changes of a bounded size,
+        // each with a line that names them.
+        let whose = AllOf::Application(application.id.clone());
         let ended = Ended {
-            sessions: sessions.len(),
-            requests,
+            sessions: self.revoke_all(&whose, by).await?.sessions,
+            requests: requests.len(),
         };
         tracing::info!(application = application.id.as_str(), "application removed");
         Ok(ended)

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use self::conditions::Conditions;
 use crate::{
-    access_request::{AccessRequest, RequestDigest, Selection, ToolScope},
+    access_request::{AccessRequest, RequestDigest, ToolScope},
     asking::Unfit,
     core::{Core, Unavailable},
     ids::fresh_id,
@@ -155,7 +155,8 @@ impl Core {
         let mut change = self.store.change().await?;
         let asked = &request.request;
         let authority = authority(&mut change, approver, &asked.application, now).await?;
-        let conditions = conditions::check(&mut change, id, asked, &granted, &authority).await?;
+        let conditions =
+            conditions::check(&mut change, id, asked, &granted, &authority, now).await?;
         let approval = Approval {
             id,
             shown,
@@ -163,6 +164,7 @@ impl Core {
             granted: &granted,
             instructions: instructions.or_else(|| conditions.words_of_first()),
             authority: &authority,
+            void_first: conditions.void_first.as_deref(),
             now,
         };
         if conditions.needs_another {
@@ -200,6 +202,7 @@ impl Core {
             "approval": id,
             "by": by,
             "on_behalf_of": authority.behalf(),
+            "void_first_approval_by": approval.void_first,
             "request_digest": approval.shown.to_hex(),
             "granted": details,
         });
@@ -247,6 +250,7 @@ impl Core {
             "by": decider.user_name,
             "on_behalf_of": decider.on_behalf_of,
             "after": first.map(|first| first.user_name.as_str()),
+            "void_first_approval_by": approval.void_first,
             "agent": approval.request.request.agent.as_str(),
             "request_digest": approval.shown.to_hex(),
             "granted": details,
@@ -348,9 +352,6 @@ impl Core {
         request: &AccessRequest,
         granted: &Granted,
     ) -> Result<(), DecisionError> {
-        if request.selection == Selection::Asked {
-            return Ok(());
-        }
         let application = self.application(&request.application).await?;
         let tools: Vec<&ToolScope> = granted.tools.iter().collect();
         let fits = self.check_fits(request, &tools, &application, self.clock.now());
@@ -397,6 +398,8 @@ struct Approval<'a> {
     granted: &'a Granted,
     instructions: Option<String>,
     authority: &'a Authority,
+    /// Who gave a first approval that counts no more.
+    void_first: Option<&'a str>,
     now: Timestamp,
 }
 

@@ -9,6 +9,8 @@
 //! It is asked of bytes that the library decodes, and leaves to that what decoding finds out: that
 //! texts are UTF-8, and that messages end where they should.
 
+use crate::varint;
+
 /// A message of the format: its fields by number, the first being 1.
 pub(super) struct Message(&'static [Field]);
 
@@ -185,7 +187,7 @@ impl Kind {
         if wire_type != expected {
             return None;
         }
-        let (number, rest) = varint(bytes)?;
+        let (number, rest) = varint::read(bytes)?;
         match self {
             Bool => (number <= 1).then_some(rest),
             Uint32 => u32::try_from(number).is_ok().then_some(rest),
@@ -204,28 +206,6 @@ impl Kind {
 /// True for what a signed number of 32 bits is written as: its sign goes on to the 64th bit.
 fn is_signed_32(number: u64) -> bool {
     i32::try_from(number.cast_signed()).is_ok()
-}
-
-/// A varint in as few bytes as it can have, and what follows it.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (&first, mut rest) = bytes.split_first()?;
-    if first < 0x80 {
-        return Some((first.into(), rest));
-    }
-    let mut number = u64::from(first & 0x7f);
-    for shift in (7_u32..64).step_by(7) {
-        let (&byte, after) = rest.split_first()?;
-        rest = after;
-        // The tenth byte has room for one bit.
-        if shift == 63 && byte > 1 {
-            return None;
-        }
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return (byte != 0).then_some((number, rest));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -431,25 +411,6 @@ mod tests {
             }
         }
         assert!(found.iter().all(|count| *count > 200), "{found:?}");
-    }
-
-    #[test]
-    fn varints_are_as_short_as_they_can_be() {
-        for (bytes, number) in [
-            (&[0][..], Some(0)),
-            (&[0x7f], Some(127)),
-            (&[0x80, 1], Some(128)),
-            (&[0x80, 0], None),
-            (&[0xff, 0x80, 0], None),
-            (&[0x80], None),
-            (&[], None),
-        ] {
-            assert_eq!(varint(bytes).map(|(number, _)| number), number, "{bytes:?}");
-        }
-        let longest = |last: u8| [&[0xff; 9][..], &[last]].concat();
-        assert_eq!(varint(&longest(1)), Some((u64::MAX, &[][..])));
-        assert_eq!(varint(&longest(2)), None);
-        assert_eq!(varint(&[&[0x80; 10][..], &[1]].concat()), None);
     }
 
     #[test]

@@ -7,7 +7,12 @@ use super::{
     Chain, ChainError, canonical, shape,
     signed::{ExternalSignature, KEY_BYTES, Proof, SignedBlock},
 };
-use crate::{limits::MAX_BLOCKS, revocation_id::RevocationId, token_text::MAX_TOKEN_BYTES, wire};
+use crate::{
+    limits::MAX_BLOCKS,
+    revocation_id::RevocationId,
+    token_text::MAX_TOKEN_BYTES,
+    wire::{self, SymbolList},
+};
 
 /// A token that decodes to canonical messages: re-encoding gives the same bytes, every key is
 /// Ed25519, every signature has the right size, and the root key is named.
@@ -21,6 +26,8 @@ pub struct EncodedChain {
 /// One block: its message, and what is signed of it.
 #[derive(Clone, Debug)]
 pub(super) struct EncodedBlock {
+    pub(super) symbols: SymbolList,
+    /// All but the symbols.
     pub(super) content: schema::Block,
     pub(super) signed: SignedBlock,
 }
@@ -117,8 +124,9 @@ impl EncodedBlock {
                 key: key(index, &external.public_key)?,
             }),
         };
-        let content = schema::Block::decode(message.block.as_slice())
-            .map_err(|_| ChainError::Malformed("a block does not decode"))?;
+        const UNREADABLE: ChainError = ChainError::Malformed("a block does not decode");
+        let (symbols, rest) = SymbolList::take(&message.block).ok_or(UNREADABLE)?;
+        let content = schema::Block::decode(rest).map_err(|_| UNREADABLE)?;
         if wire::is_nested_beyond_views(&content) {
             return Err(ChainError::Profile {
                 block: index,
@@ -138,6 +146,7 @@ impl EncodedBlock {
             ));
         }
         Ok(Self {
+            symbols,
             content,
             signed: SignedBlock {
                 payload: message.block,

@@ -105,10 +105,10 @@ impl<'a> Reader<'a> {
         const REPEATED: ChainError = ChainError::Malformed("a symbol is listed twice");
         let symbols = if block.signed.external.is_some() {
             let mut own = Symbols::default();
-            own.extend(&block.content.symbols).ok_or(REPEATED)?;
+            own.extend(&block.symbols).ok_or(REPEATED)?;
             Cow::Owned(own)
         } else {
-            shared.extend(&block.content.symbols).ok_or(REPEATED)?;
+            shared.extend(&block.symbols).ok_or(REPEATED)?;
             Cow::Borrowed(&*shared)
         };
         let reader = Self {

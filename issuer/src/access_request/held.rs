@@ -29,9 +29,9 @@ impl Held {
     }
 
     /// Adds to `tools` what the session holds, the application still allows and the catalogue
-    /// still lists as it was. Where the
-    /// new request sets other limits on a tool, those hold for all of it: the union never allows
-    /// what neither of the two did.
+    /// still lists as it was. Where the new request sets other limits on a tool, what is held
+    /// under the old ones is left out, unless it is held under none: the new limits would hold for
+    /// all of it, and the union allows nothing that neither of the two did.
     pub(super) fn join(
         &self,
         tools: &mut Vec<RequestedTool>,
@@ -44,7 +44,7 @@ impl Held {
             .filter(|held| application.allows(&held.name))
         {
             match tools.iter_mut().find(|tool| tool.scope.name == held.name) {
-                Some(tool) if tool.scope.access == held.access => {
+                Some(tool) if same_terms(held, &tool.scope) || is_unlimited(held, &tool.scope) => {
                     let wider: Vec<_> = held
                         .resources
                         .iter()
@@ -72,6 +72,11 @@ impl Held {
             .collect();
         json!({"session": self.session, "tools": tools})
     }
+}
+
+/// True when a held tool has no limits at all, and so none that a request could take off.
+fn is_unlimited(held: &ToolScope, asked: &ToolScope) -> bool {
+    held.access == asked.access && held.args.is_empty() && !held.closed_arguments
 }
 
 fn same_terms(a: &ToolScope, b: &ToolScope) -> bool {

@@ -173,3 +173,44 @@ fn whatever_the_page_shows_of_the_client_is_in_the_digest() {
     let distinct: BTreeSet<&String> = digests.iter().collect();
     assert_eq!(distinct.len(), digests.len());
 }
+
+#[test]
+fn union_with_what_is_held_drops_no_limit_of_either() {
+    let scope = |resource: &str, limits: Value| {
+        let mut details = details();
+        details[0]["tools"][1]["resources"] = json!([resource]);
+        let tool = details[0]["tools"][1].as_object_mut().unwrap();
+        tool.remove("args");
+        tool.remove("closed_arguments");
+        tool.extend(limits.as_object().unwrap().clone());
+        read(&details).tools.remove(1)
+    };
+    let (none, limited) = (json!({}), json!({"args": {"a": {"max": 10}}}));
+    for (held, asked, joined) in [
+        (&none, &none, true),
+        (&limited, &limited, true),
+        // The new limit holds for all of it.
+        (&none, &limited, true),
+        // What was held under a limit would be free of it.
+        (&limited, &none, false),
+        (&limited, &json!({"args": {"a": {"max": 20}}}), false),
+    ] {
+        let held_scope = scope("files/held", held.clone()).scope;
+        let session = Held {
+            session: "ses_1".to_owned(),
+            tools: vec![held_scope],
+        };
+        let mut tools = vec![scope("files/asked", asked.clone())];
+        let catalogue = json!({"audience": AUDIENCE, "tools": []}).to_string();
+        let catalogue = CatalogueSnapshot::parse(catalogue.as_bytes(), &audience()).unwrap();
+        session.join(&mut tools, &application(), &catalogue);
+        let paths: Vec<String> = tools[0]
+            .scope
+            .resources
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let both = ["files/asked", "files/held"];
+        assert_eq!(paths, both[..if joined { 2 } else { 1 }], "{held} {asked}");
+    }
+}

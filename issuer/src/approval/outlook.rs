@@ -81,6 +81,7 @@ impl Core {
         let rules = application.await?.map(|application| application.rules);
         let scopes: Vec<ToolScope> = request.tools.iter().map(|t| t.scope.clone()).collect();
         let first = first_approvals::first_in(&mut look, &stored.id).await?;
+        let first = conditions::standing(&mut look, first, request, now).await?;
         let is_self = found
             .as_ref()
             .is_some_and(|authority| conditions::is_self(request, authority));

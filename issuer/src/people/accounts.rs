@@ -192,7 +192,8 @@ impl Core {
     }
 
     /// Says which workload acts through an account, by the identity it proves when it asks: the
-    /// account then approves nothing that this workload asks for.
+    /// account then approves nothing that this workload asks for, and nothing that is asked for
+    /// without a proof of identity.
     ///
     /// # Errors
     /// [`AccountError`].

@@ -10,7 +10,7 @@ use crate::{
     core::{Core, Unavailable},
     passwords::{HashError, Password},
     secret::{Secret, SecretDigest},
-    store::{self, Account, BrowserSession, StoreError, browsers},
+    store::{self, Account, BrowserSession, StoreError, accounts, browsers},
     throttle::TooMany,
 };
 
@@ -71,18 +71,25 @@ impl Core {
         let account = self.store.account(&user_name).await?;
         let stored = account.as_ref().and_then(|a| a.password_hash.as_deref());
         let fits = self.passwords.verify(password, stored).await?;
-        let Some(account) = account else {
-            return Err(SignInError::Wrong);
-        };
         let fields = json!({"user_name": user_name.as_str()});
-        if !fits || account.disabled_at.is_some() {
+        let mut change = self.store.change().await?;
+        // Read again: what fitted a moment ago may have been replaced or disabled meanwhile.
+        let account = match account.filter(|_| fits) {
+            Some(known) => accounts::account_of_id_in(&mut change, &known.id)
+                .await?
+                .filter(|now| {
+                    now.disabled_at.is_none() && now.password_hash == known.password_hash
+                }),
+            None => None,
+        };
+        let Some(account) = account else {
+            drop(change);
             self.audit
                 .record(now.utc, "sign_in_refused", fields)
                 .await?;
             tracing::warn!(user_name = user_name.as_str(), "sign-in refused");
             return Err(SignInError::Wrong);
-        }
-        let mut change = self.store.change().await?;
+        };
         let browser = self
             .start_browser(&mut change, account, previous, now.utc)
             .await?;

@@ -14,6 +14,8 @@ pub(crate) struct FirstApproval {
     pub(crate) user_name: String,
     /// For whom, by the id of the account.
     pub(crate) on_behalf_of: Option<String>,
+    /// The workload that the account is of, if it is one.
+    pub(crate) workload_identity: Option<String>,
     pub(crate) granted: Granted,
     pub(crate) instructions: Option<String>,
 }
@@ -34,6 +36,7 @@ struct Row {
     account_id: String,
     user_name: String,
     on_behalf_of: Option<String>,
+    workload_identity: Option<String>,
     granted_json: String,
     instructions: Option<String>,
 }
@@ -44,7 +47,8 @@ pub(crate) async fn first_in(
     request: &str,
 ) -> Result<Option<FirstApproval>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT f.account_id, a.user_name, f.on_behalf_of, f.granted_json, f.instructions
+        "SELECT f.account_id, a.user_name, f.on_behalf_of, a.workload_identity, f.granted_json,
+             f.instructions
          FROM first_approvals f JOIN accounts a ON a.id = f.account_id WHERE f.request_id = ?",
     )
     .bind(request)
@@ -56,6 +60,7 @@ pub(crate) async fn first_in(
             account: row.account_id,
             user_name: row.user_name,
             on_behalf_of: row.on_behalf_of,
+            workload_identity: row.workload_identity,
             granted: Granted { duration, tools },
             instructions: row.instructions,
         })
@@ -81,5 +86,14 @@ pub(crate) async fn insert(
     .bind(to_db(new.approved_at))
     .execute(&mut **change)
     .await?;
+    Ok(())
+}
+
+/// Takes back the first approval of a request.
+pub(crate) async fn delete(change: &mut Change, request: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM first_approvals WHERE request_id = ?")
+        .bind(request)
+        .execute(&mut **change)
+        .await?;
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(crate) use requests::{Decider, NewRequest, Poll, RequestState, StoredRequest
 pub(crate) use revocations::Revoked;
 pub(crate) use session_lists::{Place, SessionFilter, Standing};
 pub(crate) use sessions::{NewSession, StoredSession};
-pub(crate) use usage::{CallCounts, Usage};
+pub(crate) use usage::{CallCounts, DelegateChain, Usage};
 
 use crate::access_request::DamagedRequest;
 

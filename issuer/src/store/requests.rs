@@ -312,26 +312,26 @@ pub(crate) async fn swap_to_approved(
     Ok(swapped.rows_affected() == 1)
 }
 
-/// Denies everything that waits in an application, and says how much that was.
+/// Denies everything that waits in an application, and names it.
 pub(crate) async fn deny_waiting(
     change: &mut Change,
     application: &ApplicationId,
     by: &str,
     reason: &str,
     now: Timestamp,
-) -> Result<u64, StoreError> {
-    let denied = sqlx::query(
+) -> Result<Vec<String>, StoreError> {
+    let denied = sqlx::query_scalar(
         "UPDATE access_requests SET state = 'denied', decided_at = ?1, decided_by = ?2,
              denial_reason = ?3
-         WHERE application_id = ?4 AND state = 'pending' AND expires_at > ?1",
+         WHERE application_id = ?4 AND state = 'pending' AND expires_at > ?1 RETURNING id",
     )
     .bind(to_db(now))
     .bind(by)
     .bind(reason)
     .bind(application.as_str())
-    .execute(&mut **change)
+    .fetch_all(&mut **change)
     .await?;
-    Ok(denied.rows_affected())
+    Ok(denied)
 }
 
 /// Turns a waiting request into a denied one, under the same conditions as

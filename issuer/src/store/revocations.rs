@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bailiwick_datalog::{ApplicationId, RevocationId, Timestamp};
+use bailiwick_datalog::{RevocationId, Timestamp};
 
 use super::{Change, Store, StoreError, damaged, seconds_to_db, to_db};
 
 /// Entries stay listed this long after their token expired, so that a verifier whose clock
 /// is behind still sees them.
-const LISTED_AFTER_EXPIRY: Duration = Duration::from_secs(5 * 60);
+pub(super) const LISTED_AFTER_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// What a revocation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,29 +187,6 @@ pub(crate) async fn revoke_block(
     }
     let seq = sequence(next_sequence(change).await?)?;
     Ok(Revoked::Now { seq })
-}
-
-/// Ends every session of an application that a verifier might still accept, and names them.
-pub(crate) async fn revoke_all_of(
-    change: &mut Change,
-    application: &ApplicationId,
-    by: &str,
-    now: Timestamp,
-) -> Result<Vec<String>, StoreError> {
-    let since = to_db(now).saturating_sub(seconds_to_db(LISTED_AFTER_EXPIRY));
-    let sessions: Vec<String> = sqlx::query_scalar(
-        "SELECT s.id FROM sessions s JOIN access_requests r ON r.id = s.request_id
-         WHERE r.application_id = ? AND s.revoked_at IS NULL AND s.expires_at >= ?
-         ORDER BY s.id",
-    )
-    .bind(application.as_str())
-    .bind(since)
-    .fetch_all(&mut **change)
-    .await?;
-    for session in &sessions {
-        revoke_session(change, session, by, now).await?;
-    }
-    Ok(sessions)
 }
 
 async fn next_sequence(change: &mut Change) -> Result<i64, StoreError> {

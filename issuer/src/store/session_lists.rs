@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use bailiwick_datalog::{AgentName, ApplicationId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{Change, Store, StoreError, StoredSession, damaged, sessions::Row, to_db};
-use crate::people::Sight;
+use super::{
+    Change, Store, StoreError, StoredSession, damaged, revocations::LISTED_AFTER_EXPIRY,
+    seconds_to_db, sessions::Row, to_db,
+};
+use crate::{applications::LONGEST_SESSION, people::Sight};
 
 /// Which sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,7 +123,8 @@ impl Store {
     }
 }
 
-/// At most so many of the sessions that a filter leaves, by id alone.
+/// At most so many of the sessions that a filter leaves, by id alone: live are those too that a
+/// verifier whose clock is behind still takes for live.
 pub(crate) async fn ids_of(
     change: &mut Change,
     filter: &SessionFilter,
@@ -128,7 +132,8 @@ pub(crate) async fn ids_of(
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let mut query = QueryBuilder::new("SELECT s.id FROM sessions s WHERE 1");
-    narrow(&mut query, filter, now);
+    let behind = now.unix().saturating_sub(LISTED_AFTER_EXPIRY.as_secs());
+    narrow(&mut query, filter, Timestamp::from_unix(behind));
     query
         .push(" ORDER BY s.approved_at DESC, s.id DESC LIMIT ")
         .push_bind(most);
@@ -152,7 +157,10 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter, now: Timesta
         Standing::Live => {
             query
                 .push(" AND s.revoked_at IS NULL AND s.expires_at > ")
-                .push_bind(to_db(now));
+                .push_bind(to_db(now))
+                // None is longer, so a walk from the latest on ends here.
+                .push(" AND s.approved_at > ")
+                .push_bind(to_db(now).saturating_sub(seconds_to_db(LONGEST_SESSION)));
         }
         Standing::Over => {
             query

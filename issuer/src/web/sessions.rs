@@ -112,6 +112,7 @@ pub(crate) async fn show(
         return Err(not_found().into());
     }
     let usage = core.store.usage_of(&id).await.map_err(Unavailable::from)?;
+    let chains = core.store.chains_of(&id).await.map_err(Unavailable::from)?;
     let counts = core.store.call_counts_of(&id).await;
     let counts = counts.map_err(Unavailable::from)?;
     let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
@@ -123,7 +124,7 @@ pub(crate) async fn show(
     let page = SessionPage {
         all_of_agent: address(&of_agent, None),
         frame: Frame::of(&reader, "sessions"),
-        usage: UsageView::of(&session.granted, &usage),
+        usage: UsageView::of(&session.granted, &usage, &chains),
         session: SessionView::of(&session, counts, core.clock.now().utc),
         calls: calls.iter().map(CallView::of).collect(),
     };

@@ -22,7 +22,7 @@ use crate::{
     core::Unavailable,
     people::{Actor, Sight},
     revocation_feed::AllOf,
-    store::{CallCounts, CallDecision, Place, Revoked, StoredSession, Usage},
+    store::{CallCounts, CallDecision, DelegateChain, Place, Revoked, StoredSession, Usage},
 };
 
 /// The routes below `/v1/sessions`, and those of ending one.
@@ -69,11 +69,14 @@ async fn show(
     let session = session.ok_or_else(no_session)?;
     let calls = core.store.calls_of(&id).await.map_err(Unavailable::from)?;
     let usage = core.store.usage_of(&id).await.map_err(Unavailable::from)?;
+    let chains = core.store.chains_of(&id).await.map_err(Unavailable::from)?;
     let counts = core.store.call_counts_of(&id).await;
     let counts = counts.map_err(Unavailable::from)?;
     let mut reply = session_json(&session, counts, core.clock.now().utc);
     if let Some(object) = reply.as_object_mut() {
         object.insert("usage".to_owned(), usage.iter().map(usage_json).collect());
+        let chains = chains.iter().map(chain_json).collect();
+        object.insert("delegations".to_owned(), chains);
         object.insert("calls".to_owned(), calls.iter().map(call_json).collect());
     }
     Ok(Json(reply))
@@ -150,12 +153,19 @@ fn usage_json(usage: &Usage) -> Value {
     json!({
         "tool": usage.tool,
         "access": some(&usage.access),
-        "delegates": usage.delegates,
         "decision": decision(usage.allowed),
         "code": some(&usage.code),
         "calls": usage.calls,
         "first_at": usage.first_at.to_rfc3339(),
         "last_at": usage.last_at.to_rfc3339(),
+    })
+}
+
+fn chain_json(chain: &DelegateChain) -> Value {
+    json!({
+        "delegates": chain.delegates,
+        "calls": chain.calls,
+        "last_at": chain.last_at.to_rfc3339(),
     })
 }
 

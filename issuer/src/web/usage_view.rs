@@ -1,7 +1,11 @@
 //! What a session was given beside what it used of it and what it was refused.
 
 use super::views::{ToolView, clock_time};
-use crate::{access_request::ToolScope, narrowing::Granted, store::Usage};
+use crate::{
+    access_request::ToolScope,
+    narrowing::Granted,
+    store::{DelegateChain, Usage},
+};
 
 /// A session's calls, told by what was granted.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ pub(crate) struct ChainView {
 }
 
 impl UsageView {
-    pub(crate) fn of(granted: &Granted, usage: &[Usage]) -> Self {
+    pub(crate) fn of(granted: &Granted, usage: &[Usage], chains: &[DelegateChain]) -> Self {
         let covers = |scope: &ToolScope, call: &Usage| {
             // A call refused before its access was known belongs to the tool all the same.
             scope.name.as_str() == call.tool
@@ -57,7 +61,7 @@ impl UsageView {
         Self {
             granted: tools.collect(),
             beyond: by_reason(beyond),
-            delegations: delegations(usage),
+            delegations: chains.iter().map(ChainView::of).collect(),
         }
     }
 }
@@ -95,20 +99,14 @@ fn by_reason<'a>(calls: impl Iterator<Item = &'a Usage>) -> Vec<RefusedUse> {
     lines
 }
 
-fn delegations(usage: &[Usage]) -> Vec<ChainView> {
-    let mut lines: Vec<ChainView> = Vec::new();
-    for call in usage.iter().filter(|call| !call.delegates.is_empty()) {
-        let chain = call.delegates.join(" → ");
-        match lines.iter_mut().find(|line| line.chain == chain) {
-            Some(line) => line.calls = line.calls.saturating_add(call.calls),
-            None => lines.push(ChainView {
-                chain,
-                calls: call.calls,
-                last: clock_time(call.last_at),
-            }),
+impl ChainView {
+    fn of(chain: &DelegateChain) -> Self {
+        Self {
+            chain: chain.delegates.join(" → "),
+            calls: chain.calls,
+            last: clock_time(chain.last_at),
         }
     }
-    lines
 }
 
 fn sum<'a>(usage: impl Iterator<Item = &'a Usage>) -> i64 {

@@ -405,9 +405,19 @@ async fn removing_an_application_ends_its_sessions_and_requests_and_no_others() 
         world.operate("/v1/applications", &again).await.verdict(),
         (409, "application_exists")
     );
-    let (event, fields) = world.record().pop().unwrap();
-    assert_eq!(event, "application_removed");
+    let mut record = world.record();
+    let (event, fields) = record.pop().unwrap();
+    assert_eq!(event, "sessions_revoked");
     assert_eq!(fields["sessions"], json!([sessions[0]]));
+    let (event, fields) = record.pop().unwrap();
+    assert_eq!(event, "application_removed");
+    let denied = fields["requests"].as_array().unwrap();
+    assert!(
+        denied
+            .iter()
+            .all(|id| id.as_str().unwrap().starts_with("apr_")),
+        "{fields}"
+    );
 }
 
 #[tokio::test]

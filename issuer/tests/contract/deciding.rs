@@ -80,6 +80,63 @@ async fn one_person_is_not_two() {
     assert_eq!(world.poll(&asked).await.oauth().1, "authorization_pending");
 }
 
+/// What an operator does to whoever gave a first approval.
+async fn take_away(world: &World, what: &str) {
+    let (path, body) = match what {
+        "the account" => ("/v1/accounts/ada/disable", json!({})),
+        "the role" => ("/v1/accounts/ada/roles", json!({"roles": ["admin"]})),
+        "the application" => (
+            "/v1/applications/default",
+            json!({"remove_approvers": ["ada"]}),
+        ),
+        "the ceiling" => ("/v1/accounts/ada/ceiling", json!({"access": ["read"]})),
+        "nothing" => (
+            "/v1/accounts/ada/ceiling",
+            json!({"longest_session": 86_400}),
+        ),
+        other => panic!("{other}"),
+    };
+    let reply = world.operate(path, &body.to_string()).await;
+    assert_eq!(reply.status, 200, "{what}: {}", reply.body);
+}
+
+#[tokio::test]
+async fn first_approval_counts_only_while_its_giver_could_still_give_it() {
+    for what in [
+        "the account",
+        "the role",
+        "the application",
+        "the ceiling",
+        "nothing",
+    ] {
+        let (world, mut ada, mut bob) = two().await;
+        let mut eve = world.approver("eve", &["default"]).await;
+        world.person("olga", &["admin"]).await;
+        let asked = world.asked().await;
+        let form = approval(&mut ada, &asked).await;
+        assert_eq!(ada.submit(&form).await.status, 303, "{what}");
+        take_away(&world, what).await;
+        let form = approval(&mut bob, &asked).await;
+        let counts = what == "nothing";
+        assert_eq!(form.page.contains("ada has approved"), counts, "{what}");
+        assert_eq!(bob.submit(&form).await.status, 303, "{what}");
+        world.advance(10);
+        let (status, error) = world.poll(&asked).await.oauth();
+        assert_eq!(status == 200, counts, "{what}: {error}");
+        if counts {
+            continue;
+        }
+        // Bob's is the first one now, and the record says what became of ada's.
+        let (event, fields) = world.record().pop().unwrap();
+        assert_eq!(event, "request_approved_once", "{what}");
+        assert_eq!(fields["void_first_approval_by"], "ada", "{what}");
+        let form = approval(&mut eve, &asked).await;
+        assert_eq!(eve.submit(&form).await.status, 303, "{what}");
+        world.advance(20);
+        assert_eq!(world.poll(&asked).await.status, 200, "{what}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_rule_does_not_name_takes_one() {
     let (world, mut ada, _bob) = two().await;
@@ -447,6 +504,23 @@ async fn workload_does_not_approve_what_it_asks_for_under_an_identity_it_proved(
         .operate("/v1/accounts/bob/workload", &workload(""))
         .await;
     assert_eq!(empty.verdict(), (422, "account_refused"));
+}
+
+#[tokio::test]
+async fn workload_approves_nothing_that_was_asked_for_without_a_proof() {
+    let world = World::with_approver().await.0;
+    let mut bob = world.approver("bob", &["default"]).await;
+    let body = json!({"workload_identity": "spiffe://example.org/bob"}).to_string();
+    let set = world.operate("/v1/accounts/bob/workload", &body).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+    let asked = world.asked().await;
+    let form = approval(&mut bob, &asked).await;
+    assert_eq!(bob.submit(&form).await.verdict(), (403, "self_approval"));
+    let body = json!({"workload_identity": null}).to_string();
+    let set = world.operate("/v1/accounts/bob/workload", &body).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+    let form = approval(&mut bob, &asked).await;
+    assert_eq!(bob.submit(&form).await.status, 303);
 }
 
 #[tokio::test]

@@ -311,11 +311,16 @@ async fn what_was_granted_stands_beside_what_was_used_and_what_was_refused() {
         (&json!(2), &json!(2))
     );
     let usage = one["usage"].as_array().unwrap();
-    assert_eq!(usage.len(), 4);
-    assert_eq!(usage[0]["code"], "tool_not_granted");
+    assert_eq!(usage.len(), 3);
     assert_eq!(
-        (&usage[3]["delegates"], &usage[3]["calls"]),
-        (&json!([]), &json!(1))
+        (&usage[0]["code"], &usage[0]["calls"]),
+        (&json!(null), &json!(2))
+    );
+    assert_eq!(usage[1]["code"], "tool_not_granted");
+    let chain = &one["delegations"][0];
+    assert_eq!(
+        (&chain["delegates"], &chain["calls"]),
+        (&json!(["sub-7"]), &json!(2))
     );
 }
 
@@ -328,4 +333,54 @@ async fn a_tool_that_was_never_called_says_so() {
         "{page}"
     );
     assert!(page.contains("No call has been reported yet."), "{page}");
+}
+
+#[tokio::test]
+async fn calls_of_tools_that_do_not_exist_hide_nothing_and_do_not_pile_up() {
+    let (world, mut ada, [writer, ..]) = three_sessions().await;
+    let gateway = world.bearer("gateway.token");
+    let call = |tool: &str, code: Option<&str>| {
+        json!({
+            "session": writer, "tool": tool, "access": code.is_none().then_some("read"),
+            "decision": if code.is_some() { "deny" } else { "allow" }, "code": code,
+            "at": if code.is_some() { "2026-01-31T12:00:09Z" } else { "2026-01-31T12:00:05Z" },
+        })
+    };
+    let report = async |calls: Vec<Value>| {
+        let body = json!({"calls": calls}).to_string();
+        let reply = world.post_json("/v1/audit", &gateway, &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    };
+    report(vec![call("files.read_file", None)]).await;
+    for batch in 0..3 {
+        let invented = (0..1_000).map(|n| format!("x{}", batch * 1_000 + n));
+        report(
+            invented
+                .map(|tool| call(&tool, Some("unknown_tool")))
+                .collect(),
+        )
+        .await;
+    }
+    let page = ada.get(&format!("/sessions/{writer}")).await.body;
+    assert!(
+        page.contains("used 1 time, last at 2026-01-31 12:00:05 UTC"),
+        "{page}"
+    );
+    let list = ada.get("/sessions").await.body;
+    assert!(
+        list.contains("<code class=\"literal\">files.read_file</code> allowed"),
+        "{list}"
+    );
+    let one = listed(&world, &format!("/{writer}")).await;
+    assert_eq!(
+        (&one["calls_allowed"], &one["calls_refused"]),
+        (&json!(1), &json!(3_000))
+    );
+    // Two thousand kinds are told apart; the rest is one more.
+    let together = one["usage"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|kind| kind["tool"] == "");
+    assert_eq!(together.unwrap()["calls"], json!(1_001));
 }
