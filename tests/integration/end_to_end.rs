@@ -199,8 +199,9 @@ async fn a_person_finds_the_request_by_its_code_and_says_no() {
         "no token for a denial"
     );
 
-    // Widening in the browser is refused there and then, and can be mended.
-    let asked = servers.request(&wish, &[]);
+    // Widening in the browser is refused there and then, and can be mended. The agent that was
+    // denied is quiet for a while, so another one asks.
+    let asked = servers.request(&wish, &["--agent", "another agent"]);
     let page = approver.opens(&asked).await;
     page.shortens_to("16m").await;
     page.fails_to_approve("approval_widened").await;
