@@ -293,7 +293,10 @@ impl Core {
             drop(change);
             return Err(self.why_not_open(id, now).await);
         }
-        prompts::note_denied(&mut change, id, now).await?;
+        let requester = request.request.requester.as_ref();
+        if requester.is_none_or(|requester| requester.returns_to.is_none()) {
+            prompts::note_denied(&mut change, id, now).await?;
+        }
         let fields = json!({
             "approval": id,
             "by": by,

@@ -3,7 +3,8 @@
 //! A denial quiets the agent for a while, longer each time; whoever asks very often is one line
 //! of the list and not many. An agent is known by what it proves; one that proves nothing, by
 //! its client and the name it gives itself, which it may change: the bound on waiting requests
-//! is what holds then.
+//! is what holds then. Requests that a person began in their own browser neither cause quiet nor
+//! suffer it: a program that many use would be silenced for all of them by one.
 
 use std::time::Duration;
 

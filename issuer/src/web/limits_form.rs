@@ -13,32 +13,37 @@ use crate::{
     people::Ceiling,
     rules::{Rule, RuleError},
     text::visible_line,
-    tool_pattern::{MAX_PATTERNS, ToolPattern},
+    tool_pattern::{MAX_PATTERNS, PatternError, ToolPattern},
 };
 
 /// Most resources in one list.
 const MAX_RESOURCES: usize = 256;
+
+/// Stands in a form for a list that allows nothing: what is left empty is not limited.
+pub(crate) const NOTHING: &str = "(none)";
+/// The box of an access list that allows nothing.
+pub(crate) const NO_ACCESS: &str = "none";
 
 /// The fields `tools`, `access`, `resources` and `longest`. What is left empty is not limited.
 ///
 /// # Errors
 /// [`Failure`] naming what cannot be read.
 pub(crate) fn read_ceiling(fields: &mut Fields) -> Result<Ceiling, Failure> {
-    let levels = fields.all("access");
-    let levels: Result<Vec<Access>, _> = levels.iter().map(|text| text.parse()).collect();
-    let levels = levels.map_err(|_| invalid("An access level is read, write or destructive."))?;
-    let resources = lines(&fields.required("resources")?);
-    let resources: Result<Vec<ResourcePath>, Failure> = resources.iter().map(|t| path(t)).collect();
+    let levels = listed(fields.all("access"), NO_ACCESS, |text| {
+        let level = text.parse::<Access>();
+        level.map_err(|_| invalid("An access level is read, write or destructive."))
+    })?;
+    let resources = listed(lines(&fields.required("resources")?), NOTHING, path)?;
     let longest = fields.required("longest")?;
     let longest = match longest.trim() {
         "" => None,
         text => Some(span(text)?.as_secs()),
     };
-    let resources = within(resources?, MAX_RESOURCES)?;
+    let resources = within(resources, MAX_RESOURCES)?;
     Ok(Ceiling {
         tools: read_tools(&fields.required("tools")?)?,
-        access: (!levels.is_empty()).then_some(levels),
-        resources: (!resources.is_empty()).then_some(resources),
+        access: levels,
+        resources,
         longest_session: longest,
     })
 }
@@ -48,11 +53,29 @@ pub(crate) fn read_ceiling(fields: &mut Fields) -> Result<Ceiling, Failure> {
 /// # Errors
 /// [`Failure`] naming the line.
 pub(crate) fn read_tools(text: &str) -> Result<Option<Vec<ToolPattern>>, Failure> {
-    let patterns: Result<Vec<ToolPattern>, _> = lines(text).iter().map(|t| t.parse()).collect();
-    let patterns =
-        patterns.map_err(|e: crate::tool_pattern::PatternError| invalid(e.to_string()))?;
-    let patterns = within(patterns, MAX_PATTERNS)?;
-    Ok((!patterns.is_empty()).then_some(patterns))
+    let patterns = listed(lines(text), NOTHING, |line| {
+        line.parse()
+            .map_err(|error: PatternError| invalid(error.to_string()))
+    })?;
+    within(patterns, MAX_PATTERNS)
+}
+
+/// What a list says: `None` for an empty one, and an empty one for the word that stands for
+/// nothing, alone. A form that is sent as it was shown changes nothing.
+fn listed<T>(
+    texts: Vec<String>,
+    nothing: &str,
+    read: impl Fn(&str) -> Result<T, Failure>,
+) -> Result<Option<Vec<T>>, Failure> {
+    match texts.as_slice() {
+        [] => Ok(None),
+        [only] if only == nothing => Ok(Some(Vec::new())),
+        texts => texts
+            .iter()
+            .map(|text| read(text))
+            .collect::<Result<_, _>>()
+            .map(Some),
+    }
 }
 
 /// One rule a line.
@@ -102,8 +125,8 @@ fn path(text: &str) -> Result<ResourcePath, Failure> {
     })
 }
 
-fn within<T>(list: Vec<T>, most: usize) -> Result<Vec<T>, Failure> {
-    if list.len() > most {
+fn within<T>(list: Option<Vec<T>>, most: usize) -> Result<Option<Vec<T>>, Failure> {
+    if list.as_ref().is_some_and(|list| list.len() > most) {
         return Err(invalid(format!("The list has more than {most} lines.")));
     }
     Ok(list)

@@ -5,6 +5,7 @@
 use bailiwick_datalog::{Access, Caveat, Timestamp};
 use serde_json::{Map, Value};
 
+use super::limits_form::{NO_ACCESS, NOTHING};
 use crate::{
     access_request::{Held, NO_TASK, Requester, Selection, ToolScope},
     applications::Staffed,
@@ -401,14 +402,19 @@ pub(crate) struct CeilingView {
 
 impl CeilingView {
     fn of(ceiling: &Ceiling) -> Self {
-        let tools = ceiling.tools.iter().flatten();
-        let resources = ceiling.resources.iter().flatten();
-        let access = ceiling.access.iter().flatten();
+        let access = ceiling.access.as_deref().map(|levels| {
+            let levels: Vec<&'static str> = levels.iter().map(|level| level.as_str()).collect();
+            if levels.is_empty() {
+                vec![NO_ACCESS]
+            } else {
+                levels
+            }
+        });
         Self {
             is_unlimited: ceiling.is_unlimited(),
-            tools: tools.map(ToString::to_string).collect(),
-            access: access.map(|level| level.as_str()).collect(),
-            resources: resources.map(ToString::to_string).collect(),
+            tools: in_lines(ceiling.tools.as_deref()),
+            access: access.unwrap_or_default(),
+            resources: in_lines(ceiling.resources.as_deref()),
             longest: ceiling
                 .longest()
                 .map(duration_text::format)
@@ -441,14 +447,13 @@ pub(crate) struct ApplicationView {
 impl ApplicationView {
     pub(crate) fn of(staffed: &Staffed) -> Self {
         let application = &staffed.application;
-        let tools = application.allowed_tools.iter().flatten();
         Self {
             id: application.id.to_string(),
             name: application.name.clone(),
             default_duration: duration_text::format(application.default_duration),
             max_duration: duration_text::format(application.max_duration),
             max_depth: application.max_depth,
-            tools: tools.map(ToString::to_string).collect(),
+            tools: in_lines(application.allowed_tools.as_deref()),
             rules: application.rules.iter().map(ToString::to_string).collect(),
             client_id: staffed.client.id.clone(),
             redirect_uris: staffed.client.redirect_uris.clone(),
@@ -487,6 +492,16 @@ impl DelegationView {
             id: mine.then(|| delegation.id.clone()),
             sentence,
         }
+    }
+}
+
+/// A list as a form shows it: no line where nothing is limited, one that says so where nothing is
+/// allowed.
+fn in_lines<T: ToString>(list: Option<&[T]>) -> Vec<String> {
+    match list {
+        None => Vec::new(),
+        Some([]) => vec![NOTHING.to_owned()],
+        Some(list) => list.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -223,6 +223,34 @@ async fn admin_sets_a_ceiling_by_hand_and_takes_it_back() {
 }
 
 #[tokio::test]
+async fn ceiling_that_allows_nothing_is_shown_so_and_stays_so_when_its_form_is_saved() {
+    let nothing = json!({"tools": [], "access": [], "resources": []});
+    let (world, mut ada, _bob) = under(&nothing).await;
+    let page = ada.get("/accounts/bob").await.body;
+    assert!(page.contains("value=\"none\" checked"), "{page}");
+    assert_eq!(page.matches(">(none)").count(), 4, "{page}");
+    let fields = [
+        ("tools", "(none)\n"),
+        ("access", "none"),
+        ("resources", "(none)\n"),
+        ("longest", "1h"),
+    ];
+    assert_eq!(ada.send("/accounts/bob/ceiling", &fields).await.status, 303);
+    let operator = world.bearer("operator.token");
+    let shown = world.get_as("/v1/accounts/bob", &operator).await.json();
+    let mut expected = nothing;
+    expected["longest_session"] = json!(3_600);
+    assert_eq!(shown["ceiling"], expected);
+    let mixed = [
+        ("tools", "(none)\nfiles.*"),
+        ("resources", ""),
+        ("longest", ""),
+    ];
+    let refused = ada.send("/accounts/bob/ceiling", &mixed).await;
+    assert_eq!(refused.verdict(), (422, "invalid_ceiling"));
+}
+
+#[tokio::test]
 async fn ceiling_that_cannot_be_read_is_refused_and_changes_nothing() {
     let (world, mut ada, _bob) = under(&json!({"tools": ["files.*"]})).await;
     for (field, value, verdict) in [

@@ -541,6 +541,23 @@ async fn denial_quiets_the_agent_for_a_minute_and_longer_each_time() {
 }
 
 #[tokio::test]
+async fn denial_in_a_browser_silences_the_program_for_nobody() {
+    let (world, mut ada) = World::with_approver().await;
+    let client = Client::register(&world).await;
+    let scope = Some("tool:files.read_file");
+    for _ in 0..2 {
+        let form = client.asks(&mut ada, scope).await;
+        let answer = client
+            .decided(&mut ada, &form.with("decision", "deny"))
+            .await;
+        assert_eq!(
+            parameter(&answer, "error").as_deref(),
+            Some("access_denied")
+        );
+    }
+}
+
+#[tokio::test]
 async fn denial_quiets_that_agent_alone() {
     let (world, mut ada) = World::with_approver().await;
     world.application("other", &json!({})).await;
