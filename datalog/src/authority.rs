@@ -2,13 +2,15 @@
 //!
 //! [`Authority::to_builder`] writes it, [`crate::chain`] reads it back. Signing is the issuer's.
 
+use std::collections::HashSet;
+
 use biscuit_auth::builder::{BiscuitBuilder, Fact, Predicate, Term, string};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     caveat::Caveat,
-    limits::{MAX_CHECKS_PER_BLOCK, MAX_GRANTS, MAX_TASK_BYTES},
+    limits::{MAX_CHECKS_PER_BLOCK, MAX_EXACT_CALLS, MAX_GRANTS, MAX_TASK_BYTES},
     name::{
         Access, AgentName, ApplicationId, ApprovalId, Audience, Principal, SessionId, Thumbprint,
         ToolName,
@@ -36,12 +38,13 @@ pub struct Grant {
     pub path: ResourcePath,
 }
 
-/// A limit on the arguments of one tool, shared by all its grants.
+/// A limit on the calls of one tool, shared by all its grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolLimit {
     /// The tool.
     pub tool: ToolName,
-    /// The limit: [`Caveat::Argument`] or [`Caveat::ClosedWorld`].
+    /// The limit: [`Caveat::Argument`], [`Caveat::ClosedWorld`] or, once for a tool,
+    /// [`Caveat::ExactCalls`].
     pub caveat: Caveat,
 }
 
@@ -74,7 +77,7 @@ pub struct Authority {
     pub holder: Option<Thumbprint>,
     /// What is granted; none at all may only discover tools and ask for access.
     pub grants: Vec<Grant>,
-    /// Argument limits.
+    /// Limits on the calls of tools.
     pub limits: Vec<ToolLimit>,
 }
 
@@ -100,6 +103,21 @@ pub enum ProfileError {
         /// How many, fixed checks included.
         count: usize,
     },
+    /// More exact calls than a token may hold.
+    #[error("{count} exact calls, more than {MAX_EXACT_CALLS}")]
+    TooManyExactCalls {
+        /// How many.
+        count: usize,
+    },
+    /// Two lists of exact calls for one tool.
+    #[error("`{tool}` has two lists of exact calls")]
+    RepeatedExactCalls {
+        /// The tool.
+        tool: ToolName,
+    },
+    /// Exact calls in a later block, which cannot hold any.
+    #[error("only the authority block lists exact calls")]
+    ExactCallsInLaterBlock,
     /// A tool limit that is not about arguments.
     #[error("the limit of `{tool}` is not about its arguments")]
     NotAnArgumentLimit {
@@ -174,14 +192,14 @@ impl Authority {
             });
         }
         for limit in &self.limits {
-            if !matches!(limit.caveat, Caveat::Argument(_) | Caveat::ClosedWorld(_)) {
+            if !limit.caveat.is_tool_limit() {
                 return Err(ProfileError::NotAnArgumentLimit {
                     tool: limit.tool.clone(),
                 });
             }
             limit.caveat.check_form()?;
         }
-        Ok(())
+        check_exact_calls(&self.limits)
     }
 
     /// The facts of the authority block, as the engine takes them.
@@ -221,6 +239,25 @@ impl Authority {
             )
         }));
         facts
+    }
+}
+
+/// Whether the exact calls are few enough, and each tool has one list of them at most.
+pub(crate) fn check_exact_calls(limits: &[ToolLimit]) -> Result<(), ProfileError> {
+    let lists = || {
+        limits.iter().filter_map(|limit| match &limit.caveat {
+            Caveat::ExactCalls(calls) => Some((&limit.tool, calls.len())),
+            _ => None,
+        })
+    };
+    let count = lists().map(|(_, calls)| calls).sum();
+    if count > MAX_EXACT_CALLS {
+        return Err(ProfileError::TooManyExactCalls { count });
+    }
+    let mut seen = HashSet::new();
+    match lists().find(|(tool, _)| !seen.insert(*tool)) {
+        Some((tool, _)) => Err(ProfileError::RepeatedExactCalls { tool: tool.clone() }),
+        None => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ mod text;
 
 use serde::Serialize;
 
-use crate::timestamp::Timestamp;
+use crate::{exact_call::CallDigest, timestamp::Timestamp};
 pub use json::ConstraintError;
 
 /// One condition that a call must meet.
@@ -39,6 +39,9 @@ pub enum Caveat {
     Argument(ArgumentConstraint),
     /// No argument outside these names.
     ClosedWorld(Vec<String>),
+    /// The call is one of these, with the very arguments it was approved with; each may be made as
+    /// often as it is listed. Only the authority block holds one (profile rule 3).
+    ExactCalls(Vec<CallDigest>),
 }
 
 /// A limit on one named argument.
@@ -141,6 +144,19 @@ impl From<bool> for Scalar {
 }
 
 impl Caveat {
+    /// True for what the issuer may limit one tool by (profile rule 3).
+    pub(crate) fn is_tool_limit(&self) -> bool {
+        match self {
+            Self::Argument(_) | Self::ClosedWorld(_) | Self::ExactCalls(_) => true,
+            Self::Expiry { .. }
+            | Self::Tools(_)
+            | Self::Access(_)
+            | Self::ResourceUnder(_)
+            | Self::Depth(_)
+            | Self::Audience(_) => false,
+        }
+    }
+
     /// Names of the arguments that this caveat speaks of.
     pub fn mentioned_arguments(&self) -> impl Iterator<Item = &str> {
         let names: &[String] = match self {
@@ -151,7 +167,8 @@ impl Caveat {
             | Self::Access(_)
             | Self::ResourceUnder(_)
             | Self::Depth(_)
-            | Self::Audience(_) => &[],
+            | Self::Audience(_)
+            | Self::ExactCalls(_) => &[],
         };
         names.iter().map(String::as_str)
     }

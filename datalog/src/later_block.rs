@@ -24,12 +24,16 @@ impl LaterBlock {
     /// Writes the block with one check for each caveat.
     ///
     /// # Errors
-    /// [`ProfileError`] for more than 32 caveats, or one without a form in the profile.
+    /// [`ProfileError`] for more than 32 caveats, or one without a form in a later block.
     pub fn to_builder(&self) -> Result<BlockBuilder, ProfileError> {
         if self.caveats.len() > MAX_CHECKS_PER_BLOCK {
             return Err(ProfileError::TooManyChecks {
                 count: self.caveats.len(),
             });
+        }
+        let exact = |caveat: &Caveat| matches!(caveat, Caveat::ExactCalls(_));
+        if self.caveats.iter().any(exact) {
+            return Err(ProfileError::ExactCallsInLaterBlock);
         }
         self.caveats.iter().try_for_each(Caveat::check_form)?;
         let facts = [

@@ -19,6 +19,7 @@ pub mod call;
 pub mod caveat;
 pub mod chain;
 pub mod effective;
+pub mod exact_call;
 pub mod later_block;
 pub mod limits;
 pub mod name;
@@ -42,13 +43,14 @@ pub use caveat::{
 };
 pub use chain::{Chain, ChainBlock, ChainError, EncodedChain};
 pub use effective::{Effective, EffectiveGrant};
+pub use exact_call::{CallDigest, CallDigestError, ExactUse};
 pub use later_block::LaterBlock;
 pub use name::{
     Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, NameError, Principal,
     SessionId, Thumbprint, ToolName,
 };
 pub use operator::OperatorPolicy;
-pub use plan::Plan;
+pub use plan::{Allowed, Plan};
 pub use request::Request;
 pub use resource::{ResourceError, ResourcePath};
 pub use revocation_id::{RevocationId, RevocationIdError};

@@ -6,6 +6,8 @@ pub const MAX_BLOCKS: usize = 17;
 pub const MAX_CHECKS_PER_BLOCK: usize = 32;
 /// Most grants in the authority block.
 pub const MAX_GRANTS: usize = 256;
+/// Most exact calls that a token may hold, each counted as often as it may be made.
+pub const MAX_EXACT_CALLS: usize = 32;
 /// Longest task text, in bytes.
 pub const MAX_TASK_BYTES: usize = 4_096;
 /// Delegation hops that a request gets unless it says otherwise.

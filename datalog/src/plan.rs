@@ -21,6 +21,7 @@ use crate::{
     call::Call,
     caveat::Caveat,
     chain::{Chain, ChainBlock},
+    exact_call::ExactUse,
     name::{Audience, DelegateName},
     request::Request,
     resource::ResourcePath,
@@ -55,6 +56,16 @@ pub struct Question<'a> {
     pub audience: &'a Audience,
     /// The call, with all its resources.
     pub call: &'a Call,
+}
+
+/// What allows a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// For each resource, the grant that covers it.
+    pub grant_ids: GrantIds,
+    /// The exact call this is, where its tool is granted for exact calls alone. Whoever makes it
+    /// counts how often it was made: the plan does not know.
+    pub exact_use: Option<ExactUse>,
 }
 
 impl Plan {
@@ -159,11 +170,12 @@ impl Plan {
 
     /// Decides a call on all its resources: time, audience, depth, the bounds on its cost, one
     /// grant for each resource, and every condition. The first condition that fails is named, in
-    /// the order of resources and blocks.
+    /// the order of resources and blocks; that a call is one of the exact calls its tool is granted
+    /// for is asked last, for it costs a digest.
     ///
     /// # Errors
     /// [`Refused`]; only `Ok` allows.
-    pub fn decide<'a>(&'a self, question: &Question<'a>) -> Result<GrantIds, Refused<'a>> {
+    pub fn decide<'a>(&'a self, question: &Question<'a>) -> Result<Allowed, Refused<'a>> {
         self.check_time(question.time)?;
         self.check_audience(question.audience)?;
         self.check_depth()?;
@@ -171,13 +183,17 @@ impl Plan {
         let grant_ids = self.grants.cover(question.call)?;
         let mut resources = question.call.resources.iter();
         if let Some(first) = resources.next() {
-            self.check_conditions(question, first, |_| true)?;
+            let at_once = |caveat: &Caveat| !matches!(caveat, Caveat::ExactCalls(_));
+            self.check_conditions(question, first, at_once)?;
         }
         // Every other condition has been met already: it does not depend on the resource.
         let of_resources = |caveat: &Caveat| matches!(caveat, Caveat::ResourceUnder(_));
         resources
             .try_for_each(|resource| self.check_conditions(question, resource, of_resources))?;
-        Ok(grant_ids)
+        Ok(Allowed {
+            grant_ids,
+            exact_use: self.grants.exact_use(question.call)?,
+        })
     }
 
     /// Finds the first condition among those selected that does not hold for one resource.

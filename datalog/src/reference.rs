@@ -15,6 +15,7 @@ use biscuit_auth::{
 use crate::{
     authority::{fact, path_term},
     call::{ArgumentValue, Arguments, UrlArgument},
+    exact_call::CallDigest,
     request::Request,
 };
 
@@ -71,6 +72,7 @@ impl Policy {
         let unexpected = |error: error::Token| Refusal::Error(error.to_string());
         let mut authorizer = request_facts(request)
             .into_iter()
+            .chain(call_digest(request))
             .try_fold(self.authorizer.clone(), AuthorizerBuilder::fact)
             .and_then(|builder| builder.build(token))
             .map_err(unexpected)?;
@@ -87,7 +89,7 @@ impl Policy {
     }
 }
 
-/// The facts of a request, as the engine takes them.
+/// The facts of a request that every policy sees, as the engine takes them.
 pub(crate) fn request_facts(request: &Request<'_>) -> Vec<biscuit_auth::builder::Fact> {
     let call = request.call;
     let depth = i64::try_from(request.depth).unwrap_or(i64::MAX);
@@ -111,6 +113,15 @@ pub(crate) fn request_facts(request: &Request<'_>) -> Vec<biscuit_auth::builder:
             .map(|(name, url)| fact("url_arg", vec![string(name), url_term(url)])),
     );
     facts
+}
+
+/// The name of the very call, for the exact calls of a token; none where it has no canonical form.
+fn call_digest(request: &Request<'_>) -> Option<biscuit_auth::builder::Fact> {
+    let digest = CallDigest::of(request.call)?;
+    Some(fact(
+        "call_digest",
+        vec![Term::Bytes(digest.as_bytes().to_vec())],
+    ))
 }
 
 fn arguments_term(arguments: &Arguments) -> Term {

@@ -21,8 +21,8 @@
 mod strategy;
 
 use bailiwick_datalog::{
-    Access, ArgumentConstraint, ArgumentRule, ArgumentValue, Audience, Authority, Call, Caveat,
-    Chain, Grant, LaterBlock, Plan, Request, ResourcePath, Timestamp, ToolLimit, ToolName,
+    Access, ArgumentConstraint, ArgumentRule, ArgumentValue, Audience, Authority, Call, CallDigest,
+    Caveat, Chain, Grant, LaterBlock, Plan, Request, ResourcePath, Timestamp, ToolLimit, ToolName,
     plan::{Question, Refused},
     reference::Policy,
 };
@@ -96,24 +96,36 @@ fn all_grants() -> Vec<Grant> {
 fn session() -> impl Strategy<Value = Session> {
     let limit =
         (tool(), strategy::argument_caveat()).prop_map(|(tool, caveat)| ToolLimit { tool, caveat });
+    // At most one list of calls for a tool.
+    let exact = prop::option::weighted(
+        0.5,
+        prop::sample::select(vec!["a", "ab", "files"]).prop_flat_map(|tool| {
+            strategy::exact_calls(tool).prop_map(move |caveat| ToolLimit {
+                tool: tool.parse().unwrap(),
+                caveat,
+            })
+        }),
+    );
     let block = prop::collection::vec(strategy::caveat(), 0..3);
     (
         prop_oneof![
             1 => prop::collection::vec(grant(), 0..12),
             3 => Just(all_grants()),
         ],
-        prop::collection::vec(limit, 0..3),
+        (prop::collection::vec(limit, 0..3), exact),
         0_u32..4,
         1_500_u64..1_508,
         prop::collection::vec(block, 0..4),
     )
-        .prop_map(|(grants, limits, max_depth, expires_at, blocks)| Session {
-            grants,
-            limits,
-            max_depth,
-            expires_at,
-            blocks,
-        })
+        .prop_map(
+            |(grants, (limits, exact), max_depth, expires_at, blocks)| Session {
+                grants,
+                limits: limits.into_iter().chain(exact).collect(),
+                max_depth,
+                expires_at,
+                blocks,
+            },
+        )
 }
 
 fn moment() -> impl Strategy<Value = Moment> {
@@ -202,7 +214,7 @@ fn has_another_type(caveat: &Caveat, call: &Call) -> bool {
 }
 
 /// The first condition that fails, by reading the typed conditions in order for each resource;
-/// for calls that a grant covers.
+/// for calls that a grant covers. Lists of exact calls are read last.
 fn first_failed<'a>(session: &'a Session, moment: &'a Moment) -> Option<(usize, &'a Caveat)> {
     let audience = Audience::parse(AUDIENCE).unwrap();
     moment.call.resources.iter().find_map(|resource| {
@@ -213,7 +225,18 @@ fn first_failed<'a>(session: &'a Session, moment: &'a Moment) -> Option<(usize, 
             call: &moment.call,
             resource,
         };
-        conditions(session, &moment.call).find(|(_, caveat)| !caveat.holds(&request))
+        conditions(session, &moment.call)
+            .filter(|(_, caveat)| !matches!(caveat, Caveat::ExactCalls(_)))
+            .find(|(_, caveat)| !caveat.holds(&request))
+    })
+}
+
+/// How often the session may make the very call, where its tool is granted for exact calls.
+fn uses(session: &Session, call: &Call) -> Option<usize> {
+    let digest = CallDigest::of(call);
+    conditions(session, call).find_map(|(_, caveat)| match caveat {
+        Caveat::ExactCalls(calls) => Some(calls.iter().filter(|c| Some(**c) == digest).count()),
+        _ => None,
     })
 }
 
@@ -270,9 +293,21 @@ fn agree(
     );
     let failed = first_failed(session, moment);
     match &decision {
-        Ok(ids) => {
-            prop_assert_eq!(Some(ids.to_vec()), covering(session, &moment.call));
+        Ok(allowed) => {
+            let ids = allowed.grant_ids.to_vec();
+            prop_assert_eq!(Some(ids), covering(session, &moment.call));
             prop_assert_eq!(failed, None);
+            let exact = allowed.exact_use;
+            let times = exact.map(|exact| usize::try_from(exact.times).unwrap());
+            prop_assert_eq!(times, uses(session, &moment.call));
+            prop_assert!(times != Some(0));
+            prop_assert!(exact.is_none_or(|e| Some(e.call) == CallDigest::of(&moment.call)));
+        }
+        Err(Refused::CallNotApproved { .. }) => {
+            prop_assert!(covering(session, &moment.call).is_some());
+            prop_assert_eq!(failed, None);
+            prop_assert_eq!(uses(session, &moment.call), Some(0));
+            prop_assert!(!engine);
         }
         Err(Refused::CaveatFailed { block, caveat, .. }) => {
             prop_assert!(covering(session, &moment.call).is_some());
@@ -298,7 +333,7 @@ fn agree(
     Ok(decision.is_ok())
 }
 
-/// Tries so many pairs, and demands that both answers are common among them.
+/// Tries so many pairs, and demands that both answers are common among them, for exact calls too.
 fn run(pairs: usize, seed: u8) {
     let policy = Policy::load().unwrap();
     let config = Config {
@@ -308,7 +343,8 @@ fn run(pairs: usize, seed: u8) {
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let (tried, allowed) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let count = || std::cell::Cell::new(0);
+    let (tried, allowed, exact, other) = (count(), count(), count(), count());
     let moments = prop::collection::vec(moment(), CALLS);
     runner
         .run(&(session(), moments), |(session, moments)| {
@@ -319,12 +355,19 @@ fn run(pairs: usize, seed: u8) {
                 let allow = agree(&policy, &token, &plan, &session, moment)?;
                 tried.set(tried.get() + 1);
                 allowed.set(allowed.get() + usize::from(allow));
+                match uses(&session, &moment.call) {
+                    Some(0) => other.set(other.get() + 1),
+                    Some(_) if allow => exact.set(exact.get() + 1),
+                    _ => {}
+                }
             }
             Ok(())
         })
         .unwrap();
     assert!(tried.get() >= pairs, "{} of {pairs} pairs", tried.get());
     assert!(allowed.get() * 50 > pairs, "{} allowed", allowed.get());
+    assert!(exact.get() * 1_000 > pairs, "{} exact calls", exact.get());
+    assert!(other.get() * 50 > pairs, "{} other calls", other.get());
 }
 
 #[test]

@@ -91,6 +91,14 @@ proptest! {
     }
 
     #[test]
+    fn every_list_of_exact_calls_reads_back(caveat in strategy::exact_calls("files.read_file")) {
+        let limit = ToolLimit { tool: "files.read_file".parse().unwrap(), caveat };
+        let authority = Authority { limits: vec![limit], ..authority() };
+        let chain = Chain::decode_unverified(&mint(&authority).to_vec().unwrap()).unwrap();
+        prop_assert_eq!(chain.authority(), &authority);
+    }
+
+    #[test]
     fn a_caveat_that_holds_typed_holds_in_datalog(
         caveat in strategy::caveat(),
         call in strategy::call(),

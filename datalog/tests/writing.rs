@@ -10,10 +10,10 @@
 )]
 
 use bailiwick_datalog::{
-    Access, Audience, Authority, Caveat, Chain, ChainError, EncodedChain, Grant, LaterBlock, Plan,
-    ProfileError, ResourcePath, Timestamp, ToolLimit, ToolName,
+    Access, Audience, Authority, CallDigest, Caveat, Chain, ChainError, EncodedChain, Grant,
+    LaterBlock, Plan, ProfileError, ResourcePath, Timestamp, ToolLimit, ToolName,
     chain::stem::{Growth, Layout, Stem},
-    limits::{MAX_BLOCKS, MAX_CHECKS_PER_BLOCK, MAX_GRANTS, MAX_TASK_BYTES},
+    limits::{MAX_BLOCKS, MAX_CHECKS_PER_BLOCK, MAX_EXACT_CALLS, MAX_GRANTS, MAX_TASK_BYTES},
 };
 use biscuit_auth::{Biscuit, KeyPair, builder::Algorithm};
 use rand::{SeedableRng, rngs::StdRng};
@@ -118,6 +118,59 @@ fn most_checks_are_written_and_one_more_is_not() {
     let count = count + 1;
     let error = || Err(ProfileError::TooManyChecks { count });
     assert_eq!((written(&with(count)), later(count)), (error(), error()));
+}
+
+fn exact(tool: &str, count: usize) -> ToolLimit {
+    let calls = (0..count).map(|n| CallDigest::from_bytes([u8::try_from(n).unwrap(); 32]));
+    ToolLimit {
+        tool: tool.parse().unwrap(),
+        caveat: Caveat::ExactCalls(calls.collect()),
+    }
+}
+
+#[test]
+fn most_exact_calls_are_written_and_one_more_is_not() {
+    let with = |counts: [usize; 2]| Authority {
+        limits: vec![exact("files.a", counts[0]), exact("files.b", counts[1])],
+        ..authority()
+    };
+    assert_eq!(written(&with([1, MAX_EXACT_CALLS - 1])), Ok(()));
+    let count = MAX_EXACT_CALLS + 1;
+    assert_eq!(
+        written(&with([1, MAX_EXACT_CALLS])),
+        Err(ProfileError::TooManyExactCalls { count })
+    );
+}
+
+#[test]
+fn exact_calls_are_written_once_for_a_tool_and_not_without_any() {
+    let with = |limits: Vec<ToolLimit>| Authority {
+        limits,
+        ..authority()
+    };
+    let tool = ToolName::parse("files.a").unwrap();
+    let both = |other| vec![exact("files.a", 1), exact(other, 1)];
+    assert_eq!(written(&with(both("files.b"))), Ok(()));
+    assert_eq!(
+        written(&with(both("files.a"))),
+        Err(ProfileError::RepeatedExactCalls { tool })
+    );
+    assert!(matches!(
+        written(&with(vec![exact("files.a", 0)])),
+        Err(ProfileError::CaveatWithoutForm(_))
+    ));
+}
+
+#[test]
+fn a_later_block_lists_no_exact_calls() {
+    let block = LaterBlock {
+        caveats: vec![exact("files.a", 1).caveat],
+        ..LaterBlock::default()
+    };
+    assert_eq!(
+        block.to_builder().map(drop),
+        Err(ProfileError::ExactCallsInLaterBlock)
+    );
 }
 
 /// A token of so many blocks.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bailiwick_datalog::words::visible;
 use bailiwick_datalog::{Call, ResourcePath, ToolName};
 use bailiwick_verifier::{
-    Denied, MemoryRevocations, Now, Permit, UnverifiedToken, Verifier, VerifierConfig,
+    Authorization, Denied, MemoryRevocations, Now, UnverifiedToken, Verifier, VerifierConfig,
 };
 
 use super::case::{Case, Credential, WantedCall};
@@ -27,11 +27,11 @@ pub(crate) fn decide(case: Case, setup: &Setup) -> Decision {
     let outcome = authorize(&verifier, &case);
     let micros = u64::try_from(stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX);
     match outcome {
-        Ok(permit) => Decision {
+        Ok(authorization) => Decision {
             id,
             decision: Verdict::Allow,
             code: None,
-            explanation: granted(&permit),
+            explanation: granted(&authorization),
             micros,
         },
         Err(refusal) => Decision {
@@ -69,7 +69,7 @@ fn verifier(case: &Case, setup: &Setup) -> Result<Verifier, String> {
     Ok(verifier)
 }
 
-fn authorize(verifier: &Verifier, case: &Case) -> Result<Permit, Refusal> {
+fn authorize(verifier: &Verifier, case: &Case) -> Result<Authorization, Refusal> {
     let now = Now {
         utc: case.now,
         monotonic: Duration::ZERO,
@@ -88,7 +88,7 @@ fn authorize(verifier: &Verifier, case: &Case) -> Result<Permit, Refusal> {
             return Err(unreadable);
         }
     };
-    Ok(verifier.authorize_with_proof(&token, &call, case.proof.as_ref(), now)?)
+    Ok(verifier.authorization_with_proof(&token, &call, case.proof.as_ref(), now)?)
 }
 
 /// The call with canonical names, through the same door as a gateway's.
@@ -114,10 +114,21 @@ fn not_granted(code: &'static str, text: &str, error: &dyn Display) -> Refusal {
     }
 }
 
-fn granted(permit: &Permit) -> String {
+/// Nothing is made here, so nothing is counted: whether an exact call was made before, its gateway
+/// knows.
+fn granted(authorization: &Authorization) -> String {
+    let (permit, times) = match authorization {
+        Authorization::Free(permit) => (permit, None),
+        Authorization::Once(single) => (single.would_permit(), Some(single.claim().times)),
+    };
+    let counted = match times {
+        None => String::new(),
+        Some(1) => "; the gateway allows this call once".to_owned(),
+        Some(times) => format!("; the gateway allows this call {times} times"),
+    };
     let grants: Vec<String> = permit.grant_ids().iter().map(|id| visible(id)).collect();
     format!(
-        "session `{}` may call `{}` ({}) until {}, by grant {}",
+        "session `{}` may call `{}` ({}) until {}, by grant {}{counted}",
         visible(permit.session()),
         permit.call().tool,
         permit.call().access,

@@ -299,6 +299,7 @@ impl Denied {
             Self::ToolNotGranted { .. }
                 | Self::ResourceNotGranted { .. }
                 | Self::CaveatFailed { .. }
+                | Self::ApprovalRequired { .. }
         )
     }
 
@@ -376,6 +377,12 @@ impl From<Refused<'_>> for Denied {
             Refused::ResourceNotGranted { tool, resource } => {
                 Self::resource_not_granted(tool, resource)
             }
+            Refused::CallNotApproved { tool } => Self::ApprovalRequired {
+                what: format!(
+                    "`{tool}` may be called only with the very arguments that were approved, and \
+                     this is no such call"
+                ),
+            },
             Refused::CaveatFailed {
                 block,
                 delegate,
@@ -448,12 +455,12 @@ mod tests {
                 delegate: None,
                 condition: text(),
             },
+            Denied::ApprovalRequired { what: text() },
         ] {
             assert!(lacking.may_be_approved(), "{lacking}");
         }
         for other in [
             Denied::PolicyDenied { what: text() },
-            Denied::ApprovalRequired { what: text() },
             Denied::BudgetExhausted { what: text() },
             Denied::HolderProofMissing,
             Denied::BadSignature,

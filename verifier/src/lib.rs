@@ -33,6 +33,7 @@ mod remedy;
 pub mod revocation;
 mod signatures;
 pub mod signed;
+pub mod single_use;
 mod token;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -50,6 +51,7 @@ pub use known::DEFAULT_CACHE_BYTES;
 pub use permit::Permit;
 pub use remedy::access_request;
 pub use revocation::{MemoryRevocations, RevocationStatus, RevocationView};
+pub use single_use::{Authorization, SingleUse};
 pub use token::{UnverifiedToken, VerifiedToken};
 pub use trust::TrustAnchor;
 pub use verifier::{Evaluation, Verifier, VerifierConfig};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_datalog::{Authority, Call, RevocationId, Timestamp, plan::GrantIds};
 
-use crate::{keys::MintKeyName, token::Verified};
+use crate::{keys::MintKeyName, single_use::RecordedUse, token::Verified};
 
 /// Proof that one call was authorized at one moment. Only [`crate::Verifier`] makes one; whatever
 /// has an effect takes it, and executes the very call it holds.
@@ -14,6 +14,7 @@ pub struct Permit {
     pub(crate) call: Arc<Call>,
     pub(crate) verified: Arc<Verified>,
     pub(crate) grant_ids: GrantIds,
+    pub(crate) recorded_use: Option<RecordedUse>,
 }
 
 impl Permit {
@@ -62,6 +63,26 @@ impl Permit {
     #[must_use]
     pub fn grant_ids(&self) -> &[String] {
         &self.grant_ids
+    }
+
+    /// The counted use that this permit is for, where the call was approved with its arguments. It
+    /// is on record already.
+    #[must_use]
+    pub fn recorded_use(&self) -> Option<&RecordedUse> {
+        self.recorded_use.as_ref()
+    }
+
+    pub(crate) fn with_use(self, recorded: RecordedUse) -> Self {
+        let recorded_use = Some(recorded);
+        Self {
+            recorded_use,
+            ..self
+        }
+    }
+
+    /// When the session ends, whatever later blocks say.
+    pub(crate) fn session_ends_at(&self) -> Timestamp {
+        self.authority().expires_at
     }
 
     /// When the access ends.

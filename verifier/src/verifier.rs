@@ -25,6 +25,7 @@ use crate::{
     permit::Permit,
     revocation::{RevocationStatus, RevocationView},
     signed::PublicKeyHex,
+    single_use::Authorization,
     token::{UnverifiedToken, VerifiedToken, bytes_of, text_of},
 };
 
@@ -163,7 +164,8 @@ impl Verifier {
         self.admit(&Presented::Text(text_of(header)?), now)
     }
 
-    /// Decides on one call that carries no holder proof: a token bound to a key is refused.
+    /// Decides on one call that carries no holder proof: a token bound to a key is refused, and so
+    /// is a call that may be made a counted number of times ([`Verifier::authorization_with_proof`]).
     ///
     /// # Errors
     /// [`Denied`]; only a [`Permit`] allows.
@@ -188,6 +190,21 @@ impl Verifier {
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<Permit, Denied> {
+        self.authorization_with_proof(token, call, proof, now)?
+            .without_record()
+    }
+
+    /// As [`Verifier::authorize_with_proof`], for hosts that keep count of exact calls.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn authorization_with_proof(
+        &self,
+        token: &UnverifiedToken,
+        call: &Call,
+        proof: Option<&HolderProof>,
+        now: Now,
+    ) -> Result<Authorization, Denied> {
         let verified = self.verify(token, now)?;
         self.check_holder(&verified, call, proof, now)?;
         self.decide(&verified, call, now, || Arc::new(call.clone()))
@@ -206,6 +223,21 @@ impl Verifier {
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<Permit, Denied> {
+        self.authorization_header(header, call, proof, now)?
+            .without_record()
+    }
+
+    /// As [`Verifier::authorize_header`], for hosts that keep count of exact calls.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn authorization_header(
+        &self,
+        header: &[u8],
+        call: &Arc<Call>,
+        proof: Option<&HolderProof>,
+        now: Now,
+    ) -> Result<Authorization, Denied> {
         let verified = self.verify_header(header, now)?;
         self.check_holder(&verified, call, proof, now)?;
         self.decide(&verified, call, now, || Arc::clone(call))
@@ -224,6 +256,21 @@ impl Verifier {
         proof: Option<&HolderProof>,
         now: Now,
     ) -> Result<Permit, Denied> {
+        self.authorization_verified(token, call, proof, now)?
+            .without_record()
+    }
+
+    /// As [`Verifier::authorize_verified`], for hosts that keep count of exact calls.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn authorization_verified(
+        &self,
+        token: &VerifiedToken,
+        call: &Call,
+        proof: Option<&HolderProof>,
+        now: Now,
+    ) -> Result<Authorization, Denied> {
         if !token.verified.is_by_a_key_of(&self.keys.load()) {
             let id = Some(token.chain().root_key_id());
             return Err(Denied::UnknownKey { id });
@@ -298,8 +345,8 @@ impl Verifier {
         call: &Call,
         now: Now,
         shared: impl FnOnce() -> Arc<Call>,
-    ) -> Result<Permit, Denied> {
-        let grant_ids = token.verified.plan.decide(&Question {
+    ) -> Result<Authorization, Denied> {
+        let allowed = token.verified.plan.decide(&Question {
             time: now.utc,
             audience: &self.audience,
             call,
@@ -310,11 +357,13 @@ impl Verifier {
         if let Some(policy) = &*self.operator_policy.load() {
             self.ask_operator(policy, token, call, now)?;
         }
-        Ok(Permit {
+        let permit = Permit {
             call: shared(),
             verified: Arc::clone(&token.verified),
-            grant_ids,
-        })
+            grant_ids: allowed.grant_ids,
+            recorded_use: None,
+        };
+        Ok(Authorization::of(permit, allowed.exact_use))
     }
 
     /// The operator policy, on each resource of a call that the token allows, within one budget.

@@ -6,6 +6,7 @@
 use super::{ArgumentConstraint, ArgumentRule, Caveat, HostRule, Scalar, UrlRule};
 use crate::{
     call::{ArgumentValue, Call, UrlArgument},
+    exact_call::CallDigest,
     request::Request,
 };
 
@@ -34,6 +35,9 @@ impl Caveat {
             Self::ClosedWorld(names) => request.call.arguments.iter().all(|(name, value)| {
                 *value != ArgumentValue::Unrepresentable && names.iter().any(|n| n == name)
             }),
+            Self::ExactCalls(calls) => {
+                CallDigest::of(request.call).is_some_and(|call| calls.contains(&call))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use biscuit_auth::format::schema::{op_binary::Kind as Binary, op_unary::Kind as 
 
 use super::{ArgumentConstraint, ArgumentRule, Caveat, HostRule, Scalar, UrlRule};
 use crate::{
+    exact_call::CallDigest,
     timestamp::Timestamp,
     wire::{OpView as Op, PredicateView, QueryView, TermView as Term},
 };
@@ -66,6 +67,49 @@ pub(crate) fn excluded_tool<'a>(query: &QueryView<'a>) -> Option<&'a str> {
             [Term::Str(tool)] => Some(tool),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// What the issuer may limit one tool by: its arguments, or the calls themselves (profile rule 3).
+pub(crate) fn tool_limit(limit: &QueryView<'_>) -> Option<Caveat> {
+    let caveat = exact_calls(limit).or_else(|| query(limit));
+    caveat.filter(Caveat::is_tool_limit)
+}
+
+/// `call_digest($d), [hex:…, hex:…].contains($d)`, of digests alone and at least one. Apart from
+/// [`query`], which is asked about later blocks too: those hold no such check.
+fn exact_calls(query: &QueryView<'_>) -> Option<Caveat> {
+    let [
+        PredicateView {
+            name: "call_digest",
+            terms,
+        },
+    ] = query.body.as_slice()
+    else {
+        return None;
+    };
+    let [Term::Variable(v)] = terms.as_slice() else {
+        return None;
+    };
+    match one(&query.expressions)? {
+        [
+            Op::Value(Term::Array(list)),
+            Op::Value(Term::Variable(x)),
+            Op::Binary(Binary::Contains),
+        ] if x == v && !list.is_empty() => {
+            let calls: Option<Vec<CallDigest>> = list.iter().map(call_digest).collect();
+            calls.map(Caveat::ExactCalls)
+        }
+        _ => None,
+    }
+}
+
+fn call_digest(term: &Term<'_>) -> Option<CallDigest> {
+    match term {
+        Term::Bytes(bytes) => <[u8; 32]>::try_from(*bytes)
+            .ok()
+            .map(CallDigest::from_bytes),
         _ => None,
     }
 }

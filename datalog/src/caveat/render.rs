@@ -76,6 +76,15 @@ impl Caveat {
                     Op::Binary(Binary::All),
                 ]],
             ),
+            Self::ExactCalls(calls) => {
+                let digests = calls
+                    .iter()
+                    .map(|call| Term::Bytes(call.as_bytes().to_vec()));
+                query(
+                    vec![predicate("call_digest", vec![var("d")])],
+                    vec![contains(Term::Array(digests.collect()), var("d"))],
+                )
+            }
         }
     }
 }

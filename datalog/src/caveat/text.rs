@@ -48,7 +48,7 @@ impl Caveat {
                 };
                 head(values).map(|(head, left)| (argument(constraint, rule(head)), left))
             }
-            Self::Expiry { .. } | Self::Depth(_) | Self::Audience(_) => None,
+            Self::Expiry { .. } | Self::Depth(_) | Self::Audience(_) | Self::ExactCalls(_) => None,
         }
     }
 
@@ -84,6 +84,14 @@ impl Caveat {
             Self::ClosedWorld(names) => {
                 format!("must have no argument other than {}", quoted(names, "and"))
             }
+            Self::ExactCalls(calls) if calls.len() == 1 => {
+                "must be the one call that was approved with its arguments, made once".to_owned()
+            }
+            Self::ExactCalls(calls) => format!(
+                "must be one of the {} calls that were approved with their arguments, each made \
+                 once",
+                calls.len()
+            ),
         }
     }
 
@@ -92,6 +100,7 @@ impl Caveat {
         let formless = |what: &str| Err(ProfileError::CaveatWithoutForm(what.to_owned()));
         match self {
             Self::ResourceUnder(paths) if paths.is_empty() => formless("a resource under nothing"),
+            Self::ExactCalls(calls) if calls.is_empty() => formless("a list of no exact calls"),
             Self::Argument(ArgumentConstraint { rule, optional, .. }) => match rule {
                 ArgumentRule::Range {
                     min: None,

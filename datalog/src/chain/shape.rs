@@ -6,10 +6,14 @@ use biscuit_auth::format::schema::{self, check, op, op_binary};
 
 use super::{Chain, ChainBlock, ChainError, EncodedChain, encoded::EncodedBlock, signed::Proof};
 use crate::{
-    authority::{Authority, FIXED_CHECKS, Grant, PROFILE_VERSION, ToolLimit},
+    authority::{
+        Authority, FIXED_CHECKS, Grant, PROFILE_VERSION, ProfileError, ToolLimit, check_exact_calls,
+    },
     caveat::{Caveat, recognise},
     later_block::LaterBlock,
-    limits::{MAX_BLOCK_TEXT_BYTES, MAX_CHECKS_PER_BLOCK, MAX_GRANTS, MAX_TASK_BYTES},
+    limits::{
+        MAX_BLOCK_TEXT_BYTES, MAX_CHECKS_PER_BLOCK, MAX_EXACT_CALLS, MAX_GRANTS, MAX_TASK_BYTES,
+    },
     name::{
         Access, AgentName, ApplicationId, ApprovalId, Audience, DelegateName, Principal, SessionId,
         Thumbprint, ToolName,
@@ -197,7 +201,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The two fixed checks, once each, and any number of argument limits.
+    /// The two fixed checks, once each, and any number of limits on the calls of tools.
     fn authority_checks(&self, authority: &Authority) -> Result<Vec<ToolLimit>, ChainError> {
         let fixed = [
             Caveat::Expiry {
@@ -223,9 +227,7 @@ impl<'a> Reader<'a> {
                 [other_tool, limit] => {
                     let tool = recognise::excluded_tool(other_tool)
                         .and_then(|tool| ToolName::parse(tool).ok());
-                    let caveat = recognise::query(limit).filter(|caveat| {
-                        matches!(caveat, Caveat::Argument(_) | Caveat::ClosedWorld(_))
-                    });
+                    let caveat = recognise::tool_limit(limit);
                     let (Some(tool), Some(caveat)) = (tool, caveat) else {
                         return Err(self.violation("a check the issuer does not write"));
                     };
@@ -237,7 +239,15 @@ impl<'a> Reader<'a> {
         if seen.len() != FIXED_CHECKS {
             return Err(self.violation("a fixed check is missing"));
         }
-        Ok(limits)
+        match check_exact_calls(&limits) {
+            Ok(()) => Ok(limits),
+            Err(ProfileError::TooManyExactCalls { count }) => Err(ChainError::LimitExceeded {
+                what: "exact calls",
+                count,
+                limit: MAX_EXACT_CALLS,
+            }),
+            Err(other) => Err(self.violation(other.to_string())),
+        }
     }
 
     fn later(&self) -> Result<LaterBlock, ChainError> {

@@ -43,6 +43,8 @@ impl Costs {
             Caveat::Expiry { .. } | Caveat::Depth(_) => 1,
             Caveat::Audience(audience) => text_steps(audience),
             Caveat::Tools(names) | Caveat::Access(names) => texts_steps(names),
+            // A digest is shorter than what one step compares.
+            Caveat::ExactCalls(calls) => calls.len(),
             Caveat::ResourceUnder(paths) => {
                 let steps = sum(paths.iter().map(|path| texts_steps(path)));
                 self.resource = self.resource.saturating_add(steps);

@@ -7,6 +7,7 @@ use crate::{
     authority::Authority,
     call::Call,
     caveat::Caveat,
+    exact_call::{CallDigest, ExactUse},
     name::{Access, ToolName},
     resource::ResourcePath,
 };
@@ -80,6 +81,26 @@ impl GrantIndex {
             .ok()
             .and_then(|at| self.limits.get(at))
             .map_or(&[], |(_, caveats)| caveats)
+    }
+
+    /// Which of the exact calls that its tool is granted for this one is; `None` for a tool that is
+    /// granted for any call. The digest is computed for the first kind alone.
+    pub(super) fn exact_use<'a>(&self, call: &'a Call) -> Result<Option<ExactUse>, Refused<'a>> {
+        let listed = self
+            .limits(&call.tool)
+            .iter()
+            .find_map(|limit| match limit {
+                Caveat::ExactCalls(calls) => Some(calls),
+                _ => None,
+            });
+        let Some(listed) = listed else {
+            return Ok(None);
+        };
+        let digest = CallDigest::of(call);
+        match digest.and_then(|digest| ExactUse::within(listed, digest)) {
+            Some(exact) => Ok(Some(exact)),
+            None => Err(Refused::CallNotApproved { tool: &call.tool }),
+        }
     }
 
     /// One grant for each resource, with tool, access and path from the same grant (profile

@@ -69,6 +69,11 @@ pub enum Refused<'a> {
         /// The first resource that no grant covers.
         resource: &'a ResourcePath,
     },
+    /// The tool is granted for exact calls alone, and this is none of them.
+    CallNotApproved {
+        /// The tool called.
+        tool: &'a ToolName,
+    },
     /// A condition of a block does not hold.
     CaveatFailed {
         /// The block that sets the condition.

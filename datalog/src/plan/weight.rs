@@ -9,6 +9,7 @@ use crate::{
     authority::{Authority, Grant},
     caveat::{ArgumentConstraint, ArgumentRule, Caveat, Scalar},
     chain::{Chain, ChainBlock},
+    exact_call::CallDigest,
 };
 
 /// A `String` (24 bytes) and the bookkeeping and rounding of its allocation.
@@ -74,6 +75,7 @@ fn caveat(caveat: &Caveat) -> usize {
         }
         Caveat::Audience(audience) => text(audience),
         Caveat::Argument(constraint) => argument(constraint),
+        Caveat::ExactCalls(calls) => calls.len().saturating_mul(size_of::<CallDigest>()),
     };
     content.saturating_add(ITEM)
 }

@@ -1,8 +1,8 @@
 //! Generators of caveats and calls from a small vocabulary, so that they often meet.
 
 use bailiwick_datalog::{
-    Access, ArgumentConstraint, ArgumentRule, Call, Caveat, HostRule, ResourcePath, Scalar,
-    Timestamp, ToolName, UrlArgument, UrlRule,
+    Access, ArgumentConstraint, ArgumentRule, Call, CallDigest, Caveat, HostRule, ResourcePath,
+    Scalar, Timestamp, ToolName, UrlArgument, UrlRule,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -85,6 +85,21 @@ pub(crate) fn argument_caveat() -> impl Strategy<Value = Caveat> {
         }),
         1 => prop::collection::vec(name(), 0..3).prop_map(Caveat::ClosedWorld),
     ]
+}
+
+/// Exact calls of one tool with few arguments, the same call more than once among them.
+#[allow(dead_code, reason = "not every test binary limits tools by calls")]
+pub(crate) fn exact_calls(tool: &'static str) -> impl Strategy<Value = Caveat> {
+    let arguments = prop_oneof![
+        3 => Just(json!({})),
+        1 => (-1_i64..2).prop_map(|n| json!({ "n": n })),
+        1 => word().prop_map(|word| json!({ "m": word })),
+    ];
+    let digest = arguments.prop_map(move |arguments| {
+        let arguments = arguments.as_object().unwrap().clone();
+        CallDigest::new(&ToolName::parse(tool).unwrap(), &arguments).unwrap()
+    });
+    prop::collection::vec(digest, 1..5).prop_map(Caveat::ExactCalls)
 }
 
 pub(crate) fn caveat() -> impl Strategy<Value = Caveat> {

@@ -3,8 +3,8 @@
 use biscuit_auth::{Biscuit, builder::BiscuitBuilder};
 
 use crate::support::{
-    AUDIENCE, EXPIRES_AT, ISSUED_AT, NOW, ROOT_KEY_ID, at, authority, call, code, mint, root,
-    verdict, verifier,
+    AUDIENCE, EXPIRES_AT, ISSUED_AT, NOW, ROOT_KEY_ID, append_text, at, authority, call, code,
+    mint, root, verdict, verifier,
 };
 use bailiwick_datalog::{Audience, Authority, Timestamp};
 use bailiwick_verifier::UnverifiedToken;
@@ -331,6 +331,74 @@ fn argument_limits_bind_their_tool_in_one_form() {
         ),
     ] {
         assert_eq!(verdict(&with(&statement)), expected, "{statement}");
+    }
+}
+
+/// The digest of the usual call, computed by hand from the text of rule 24.
+fn usual_call() -> String {
+    use sha2::{Digest, Sha256};
+    let canonical = r#"{"arguments":{"path":"reports/q3.md"},"tool":"files.read_file"}"#;
+    format!("hex:{}", hex::encode(Sha256::digest(canonical)))
+}
+
+#[test]
+fn exact_calls_bind_their_tool_in_one_form() {
+    let (this, other) = (usual_call(), format!("hex:{}", "07".repeat(32)));
+    let limit = |tool: &str, calls: &str| {
+        format!("check if tool($t), ![\"{tool}\"].contains($t) or {calls}")
+    };
+    let listed = |list: &str| format!("call_digest($d), [{list}].contains($d)");
+    let read = |calls: String| limit("files.read_file", &calls);
+    for (statement, expected) in [
+        // Allowed for hosts that count; this one does not.
+        (read(listed(&this)), "policy_denied"),
+        (
+            read(listed(&format!("{other}, {this}, {this}"))),
+            "policy_denied",
+        ),
+        (read(listed(&other)), "approval_required"),
+        (limit("files.search", &listed(&other)), "allow"),
+        // Not the one form.
+        (read(listed("")), "profile_violation"),
+        (read(listed("hex:07")), "profile_violation"),
+        (read(listed(&format!("{this}, 1"))), "profile_violation"),
+        (
+            read(format!("call_digest($d), {{{this}, {other}}}.contains($d)")),
+            "profile_violation",
+        ),
+        (read(format!("call_digest({this})")), "profile_violation"),
+        (read("call_digest($d)".to_owned()), "profile_violation"),
+        (
+            read(format!("call_digest($d), $d == {this}")),
+            "profile_violation",
+        ),
+        (
+            read(format!("{}, true", listed(&this))),
+            "profile_violation",
+        ),
+        (format!("check if {}", listed(&this)), "profile_violation"),
+        (
+            format!("{};{}", read(listed(&this)), read(listed(&this))),
+            "profile_violation",
+        ),
+    ] {
+        assert_eq!(verdict(&with(&statement)), expected, "{statement}");
+    }
+    let many = |count: usize| read(listed(&vec![other.as_str(); count].join(", ")));
+    assert_eq!(verdict(&with(&many(32))), "approval_required");
+    assert_eq!(verdict(&with(&many(33))), "limit_exceeded");
+}
+
+#[test]
+fn a_later_block_holds_no_exact_calls() {
+    let listed = format!("call_digest($d), [{}].contains($d)", usual_call());
+    for check in [
+        format!("check if {listed};"),
+        format!("check if tool($t), ![\"files.read_file\"].contains($t) or {listed};"),
+        format!("check if tool($t), [\"files.read_file\"].contains($t), {listed};"),
+    ] {
+        let token = append_text(&mint(&authority()), &check);
+        assert_eq!(verdict(&token), "profile_violation", "{check}");
     }
 }
 

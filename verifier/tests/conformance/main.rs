@@ -12,6 +12,7 @@
 mod attenuation;
 mod authority_block;
 mod chain;
+mod exact_calls;
 mod grants;
 mod holder;
 mod key_set;

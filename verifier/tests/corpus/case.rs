@@ -189,7 +189,9 @@ impl Case {
         let decision = match self.canonical_call() {
             Ok(call) => {
                 let proof = self.holder_proof.as_ref();
-                verifier.authorize_with_proof(token, &call, proof, self.now())
+                verifier
+                    .authorization_with_proof(token, &call, proof, self.now())
+                    .map(drop)
             }
             // What is wrong with the token itself comes first.
             Err(code) => match verifier.verify(token, self.now()) {
@@ -197,7 +199,7 @@ impl Case {
                 Err(denied) => Err(denied),
             },
         };
-        decision.map_or_else(|denied| denied.code(), |_| "allow")
+        decision.map_or_else(|denied| denied.code(), |()| "allow")
     }
 
     /// The header that the token comes in.
@@ -213,12 +215,14 @@ impl Case {
     pub(crate) fn decide_header(&self, verifier: &Verifier, header: &[u8]) -> &'static str {
         let proof = self.holder_proof.as_ref();
         let decision = match self.canonical_call() {
-            Ok(call) => verifier.authorize_header(header, &Arc::new(call), proof, self.now()),
+            Ok(call) => verifier
+                .authorization_header(header, &Arc::new(call), proof, self.now())
+                .map(drop),
             Err(code) => match verifier.verify_header(header, self.now()) {
                 Ok(_) => return code,
                 Err(denied) => Err(denied),
             },
         };
-        decision.map_or_else(|denied| denied.code(), |_| "allow")
+        decision.map_or_else(|denied| denied.code(), |()| "allow")
     }
 }

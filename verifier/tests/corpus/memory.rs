@@ -135,7 +135,7 @@ fn a_verified_token_is_held_to_what_changed_since() {
         let verified = verifier.verify(&token, case.now()).unwrap();
         let call = case.canonical_call().unwrap();
         let code = |now| {
-            let decision = verifier.authorize_verified(&verified, &call, None, now);
+            let decision = verifier.authorization_verified(&verified, &call, None, now);
             decision.map_or_else(|denied| denied.code(), |_| "allow")
         };
         assert_eq!(code(case.now()), "allow", "{}", case.id);
