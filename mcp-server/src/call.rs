@@ -1,15 +1,22 @@
 //! A tool call on its way from arguments to effect: prepared, then permitted, then executed.
 //!
 //! Three types, one direction. [`PreparedCall`] holds the operation and what authorization sees
-//! of it, made together. Only [`PreparedCall::authorize`] turns it into a [`PermittedCall`], and
-//! only a permitted call gives up the operation to a provider.
+//! of it, made together. [`PreparedCall::authorize`] turns it into an [`AuthorizedCall`], and that
+//! becomes a [`PermittedCall`] when its use, if it has to be counted, is on the ledger. Only a
+//! permitted call gives up the operation to a provider.
 
-use bailiwick_datalog::{Access, Call, ResourcePath, ToolName};
-use bailiwick_verifier::{Denied, Now, Permit, VerifiedToken, Verifier, holder::HolderProof};
+use bailiwick_datalog::{Access, Call, ResourcePath, Timestamp, ToolName};
+use bailiwick_verifier::{
+    Authorization, Denied, Now, Permit, VerifiedToken, Verifier, holder::HolderProof,
+};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{arguments::ArgumentError, files::FileOperation};
+use crate::{
+    arguments::ArgumentError,
+    files::FileOperation,
+    ledger::{Ledger, NotCounted},
+};
 
 /// What a provider is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +83,7 @@ impl PreparedCall {
     }
 
     /// Asks the verifier, with the proof of possession that came with the request, if any. The
-    /// operation goes on only with the permit for it.
+    /// operation goes on only with the authorization for it.
     ///
     /// # Errors
     /// The verifier's [`Denied`], and the call it denied.
@@ -86,16 +93,72 @@ impl PreparedCall {
         token: &VerifiedToken,
         proof: Option<&HolderProof>,
         now: Now,
-    ) -> Result<PermittedCall, Box<(Denied, Self)>> {
-        let permit = match verifier.authorize_verified(token, &self.call, proof, now) {
-            Ok(permit) => permit,
-            Err(denied) => return Err(Box::new((denied, self))),
-        };
-        Ok(PermittedCall {
+    ) -> Result<AuthorizedCall, Box<(Denied, Self)>> {
+        match verifier.authorization_verified(token, &self.call, proof, now) {
+            Ok(authorization) => Ok(AuthorizedCall {
+                authorization,
+                prepared: self,
+            }),
+            Err(denied) => Err(Box::new((denied, self))),
+        }
+    }
+
+    fn permitted(self, permit: Permit) -> PermittedCall {
+        PermittedCall {
             permit,
             operation: self.operation,
             arguments_digest: self.arguments_digest,
-        })
+        }
+    }
+}
+
+/// A call that may be made, if it has not been made as often as it was approved.
+#[derive(Debug)]
+pub(crate) struct AuthorizedCall {
+    authorization: Authorization,
+    prepared: PreparedCall,
+}
+
+/// Why an authorized call is not made.
+#[derive(Debug)]
+pub(crate) enum Uncounted {
+    /// It needs another approval.
+    Denied(Denied, PreparedCall),
+    /// Its use cannot be recorded.
+    NotRecorded(PreparedCall),
+}
+
+impl AuthorizedCall {
+    /// Puts the use of a call that was approved by its arguments on the ledger, where it stays
+    /// whatever comes of the call. Other calls are not counted.
+    ///
+    /// # Errors
+    /// [`Uncounted`]: the call must not be made.
+    pub(crate) async fn count(
+        self,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Result<PermittedCall, Box<Uncounted>> {
+        let single = match self.authorization {
+            Authorization::Free(permit) => return Ok(self.prepared.permitted(permit)),
+            Authorization::Once(single) => single,
+        };
+        let claim = single.claim().clone();
+        let counted = ledger.count(claim.clone(), now).await;
+        match single.record(|_| counted) {
+            Ok(permit) => Ok(self.prepared.permitted(permit)),
+            Err(NotCounted::UsedUp) => {
+                Err(Box::new(Uncounted::Denied(claim.used_up(), self.prepared)))
+            }
+            Err(NotCounted::Unknown) => {
+                let what = "it was approved before this server began to keep count of such calls, \
+                            or lost count of them";
+                let what = what.to_owned();
+                let denied = Denied::ApprovalRequired { what };
+                Err(Box::new(Uncounted::Denied(denied, self.prepared)))
+            }
+            Err(NotCounted::NotRecorded) => Err(Box::new(Uncounted::NotRecorded(self.prepared))),
+        }
     }
 }
 

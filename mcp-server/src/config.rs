@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     audit::AuditOpenError, catalogue::CatalogueError, issuer::trust::TrustStoreError,
-    surface::SurfaceError,
+    ledger::LedgerOpenError, surface::SurfaceError,
 };
 
 /// What a gateway needs to know. Nothing here has a silent default: the binary owns those.
@@ -96,6 +96,9 @@ pub enum OpenError {
     /// The audit record cannot be continued.
     #[error("the audit record cannot be continued")]
     Audit(#[from] AuditOpenError),
+    /// The ledger of exact calls cannot be continued: what was made once could be made again.
+    #[error(transparent)]
+    Ledger(#[from] LedgerOpenError),
     /// The catalogue does not hold together.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),

@@ -8,16 +8,19 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arguments::ArgumentError,
-    call::{PermittedCall, PreparedCall, digest},
+    call::{AuthorizedCall, PreparedCall, digest},
     catalogue::Tool,
     surface::Surface,
 };
 
+/// The code of a call that needs an approval of its own.
+const APPROVAL_REQUIRED: &str = "approval_required";
+
 /// The decision on one call, on its way from the gate to the tool.
 #[derive(Debug)]
 pub(crate) enum Decided {
-    /// The call may be executed, once.
-    Permitted(Box<PermittedCall>, Timestamp),
+    /// The call may be executed, once, when its use is counted.
+    Authorized(Box<AuthorizedCall>, Timestamp),
     /// A right is missing.
     Denied(Refused, Denial),
     /// The arguments don't fit the tool.
@@ -107,12 +110,17 @@ impl Refused {
 
     /// A call that the verifier denied.
     pub(crate) fn by_verifier(prepared: &PreparedCall, denied: &Denied, at: Timestamp) -> Self {
+        Self::of_call(prepared, denied.code(), at)
+    }
+
+    /// A call that was prepared and goes no further.
+    pub(crate) fn of_call(prepared: &PreparedCall, code: &'static str, at: Timestamp) -> Self {
         let call = prepared.call();
         Self {
             tool: call.tool.to_string(),
             access: Some(call.access),
             resources: call.resources.clone(),
-            code: denied.code(),
+            code,
             arguments_digest: *prepared.arguments_digest(),
             at,
         }
@@ -159,9 +167,10 @@ impl Denial {
         }
     }
 
-    /// Whether a person could approve what is missing.
-    pub(crate) fn may_be_asked_for(&self) -> bool {
-        self.request_access.is_some()
+    /// Whether a person could approve what is missing, and the name of the tool says what it is. It
+    /// does not say with which arguments an exact call is to be made.
+    pub(crate) fn may_be_asked_for_by_scope(&self) -> bool {
+        self.request_access.is_some() && self.code != APPROVAL_REQUIRED
     }
 
     /// The tool that was called.

@@ -32,13 +32,14 @@ use crate::{
     durable,
     files::FilesProvider,
     gate::{Gate, MAX_BODY_BYTES, admit, problem},
-    handler::{Handler, Server},
+    handler::{Handler, LEDGER_UNAVAILABLE, Server},
     issuer::{
         fetch::{self, Source},
         refresh::{RefreshError, Refresher, install},
         report::{self, Courier},
         trust::TrustStore,
     },
+    ledger::Ledger,
     record::Recorder,
     surface::{MCP_PATH, METADATA_ROOT_PATH, Surface},
 };
@@ -121,6 +122,7 @@ impl Gateway {
             config.gateway_token,
         );
         let audit = AuditLog::open(&records.join("gateway.jsonl"))?;
+        let ledger = Ledger::open(&state.join("calls.ledger"), config.clock.now().utc)?;
         let refresher = Refresher::new(
             Source::new(client.clone(), endpoint(&config.issuer_url, "/v1/keys")),
             Source::new(client, endpoint(&config.issuer_url, "/v1/revocations")),
@@ -142,7 +144,9 @@ impl Gateway {
         let server = Arc::new(Server {
             catalogue: Arc::clone(&catalogue),
             files,
+            ledger,
             recorder,
+            surface: Arc::clone(&surface),
             clock: Arc::clone(&config.clock),
         });
         let shared = Shared {
@@ -245,7 +249,7 @@ async fn healthz() -> Json<Value> {
 }
 
 /// Ready means: a call could be allowed now. Keys are known, the revocation list is fresh, and
-/// the audit record took the last line.
+/// the audit record and the ledger took the last line.
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let age = shared.revocations.age(shared.clock.now().monotonic);
     let fresh = age.is_some_and(|age| age <= shared.revocations.max_staleness());
@@ -268,6 +272,13 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
             StatusCode::SERVICE_UNAVAILABLE,
             "audit_unavailable",
             "the audit record cannot be written",
+        );
+    }
+    if shared.server.ledger.is_failing() {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            LEDGER_UNAVAILABLE,
+            "the ledger of exact calls cannot be written",
         );
     }
     Json(json!({ "status": "ready" })).into_response()

@@ -1,14 +1,15 @@
 //! The MCP server behind the gate: describes tools and executes what was permitted.
 //!
 //! It decides nothing. Every request that gets here carries the gate's [`Admitted`]; one that
-//! does not is refused. A decision is on the record before its effect happens.
+//! does not is refused. A decision is on the record before its effect happens, and before it the use
+//! of an exact call is on the ledger.
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use bailiwick_datalog::{Access, Effective};
+use bailiwick_datalog::{Access, Effective, Timestamp};
 use bailiwick_verifier::{Clock, VerifiedToken};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -22,14 +23,18 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use crate::{
-    call::{PermittedCall, ToolFailure},
+    call::{AuthorizedCall, PermittedCall, PreparedCall, ToolFailure, Uncounted},
     catalogue::{Catalogue, Tool},
     decision::{Decided, Denial, Refused},
     files::FilesProvider,
     gate::Admitted,
+    ledger::Ledger,
     record::Recorder,
+    surface::Surface,
 };
 
+/// The code of an exact call whose use cannot be recorded.
+pub(crate) const LEDGER_UNAVAILABLE: &str = "ledger_unavailable";
 /// Where a missing right is explained in a tool result.
 const DENIAL_KEY: &str = "bailiwick/denial";
 /// Where any other failure of a tool is explained in its result.
@@ -45,7 +50,9 @@ const INSTRUCTIONS: &str = "Every tool is listed, but a call passes only if the 
 pub(crate) struct Server {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) files: FilesProvider,
+    pub(crate) ledger: Ledger,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) surface: Arc<Surface>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -130,12 +137,7 @@ impl Server {
         decided: Decided,
     ) -> Result<CallToolResult, ErrorData> {
         match decided {
-            Decided::Permitted(call, at) => {
-                if self.recorder.allowed(caller, &call, at).await.is_err() {
-                    return Ok(failed(&unrecorded()));
-                }
-                Ok(self.execute(caller, *call).await)
-            }
+            Decided::Authorized(call, at) => Ok(self.make(caller, *call, at).await),
             Decided::Denied(refused, denial) => {
                 Ok(self.refuse(caller, &refused, denied(&denial)).await)
             }
@@ -156,6 +158,60 @@ impl Server {
                 ))
             }
         }
+    }
+
+    /// Counts the call, where it has to be counted, puts it on the record, and makes it.
+    async fn make(
+        &self,
+        caller: &VerifiedToken,
+        call: AuthorizedCall,
+        at: Timestamp,
+    ) -> CallToolResult {
+        match call.count(&self.ledger, at).await {
+            Ok(call) => {
+                if self.recorder.allowed(caller, &call, at).await.is_err() {
+                    let spent = call.permit().recorded_use().is_some();
+                    return failed(&if spent {
+                        unrecorded_use()
+                    } else {
+                        unrecorded()
+                    });
+                }
+                self.execute(caller, call).await
+            }
+            Err(uncounted) => match *uncounted {
+                Uncounted::Denied(why, prepared) => {
+                    let call = prepared.call();
+                    let denial = Denial::missing_right(&why, call, caller, &self.surface);
+                    let code = why.code();
+                    self.refuse_call(caller, &prepared, code, at, denied(&denial))
+                        .await
+                }
+                Uncounted::NotRecorded(prepared) => {
+                    let failure = ToolFailure {
+                        code: LEDGER_UNAVAILABLE,
+                        message:
+                            "the call was approved to be made once, and it cannot be recorded \
+                                  that it was; nothing was done, try again later"
+                                .to_owned(),
+                    };
+                    self.refuse_call(caller, &prepared, failure.code, at, failed(&failure))
+                        .await
+                }
+            },
+        }
+    }
+
+    async fn refuse_call(
+        &self,
+        caller: &VerifiedToken,
+        call: &PreparedCall,
+        code: &'static str,
+        at: Timestamp,
+        answer: CallToolResult,
+    ) -> CallToolResult {
+        let refused = Refused::of_call(call, code, at);
+        self.refuse(caller, &refused, answer).await
     }
 
     async fn execute(&self, caller: &VerifiedToken, call: PermittedCall) -> CallToolResult {
@@ -207,6 +263,16 @@ fn unrecorded() -> ToolFailure {
     ToolFailure {
         code: "audit_unavailable",
         message: "the decision could not be recorded, so nothing was done; try again".to_owned(),
+    }
+}
+
+fn unrecorded_use() -> ToolFailure {
+    ToolFailure {
+        code: "audit_unavailable",
+        message:
+            "the decision could not be recorded, so nothing was done; the one use of the call \
+                  is spent all the same, and it has to be approved again"
+                .to_owned(),
     }
 }
 

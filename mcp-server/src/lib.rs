@@ -28,6 +28,7 @@ mod gate;
 mod gateway;
 mod handler;
 mod issuer;
+mod ledger;
 mod record;
 mod surface;
 
@@ -37,5 +38,6 @@ pub use self::{
     config::{GatewayConfig, OpenError},
     gateway::Gateway,
     issuer::{fetch::FetchError, refresh::RefreshError, trust::TrustStoreError},
+    ledger::LedgerOpenError,
     surface::SurfaceError,
 };

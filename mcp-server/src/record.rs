@@ -2,7 +2,7 @@
 //! the issuer that may get lost. Arguments appear as a digest only.
 
 use bailiwick_datalog::{Access, Chain, ResourcePath, Timestamp};
-use bailiwick_verifier::{VerifiedToken, keys::MintKeyName};
+use bailiwick_verifier::{VerifiedToken, keys::MintKeyName, single_use::RecordedUse};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -58,6 +58,7 @@ impl Recorder {
             arguments_digest: call.arguments_digest(),
             code: None,
             grants: permit.grant_ids(),
+            counted: permit.recorded_use(),
         };
         self.decided(caller, line, at).await
     }
@@ -78,6 +79,7 @@ impl Recorder {
             arguments_digest: &refused.arguments_digest,
             code: Some(refused.code),
             grants: &[],
+            counted: None,
         };
         self.decided(caller, line, refused.at).await
     }
@@ -160,6 +162,7 @@ impl Recorder {
             ("decision", json!(decision)),
             ("code", json!(line.code)),
             ("grants", json!(line.grants)),
+            ("exact_call", json!(line.counted.map(exact_call))),
             ("policy_sha256", json!(self.policy.map(hex::encode))),
         ];
         fields.extend(particulars.map(|(name, value)| (name.to_owned(), value)));
@@ -197,6 +200,12 @@ struct Line<'a> {
     arguments_digest: &'a [u8; 32],
     code: Option<&'static str>,
     grants: &'a [String],
+    counted: Option<&'a RecordedUse>,
+}
+
+/// Which of the approved uses of an exact call this one is.
+fn exact_call(counted: &RecordedUse) -> Value {
+    json!({"sha256": counted.call, "nth": counted.nth, "of": counted.times})
 }
 
 /// Who presented a token: its session and agent, the names it passed through, and the id of its

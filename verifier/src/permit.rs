@@ -80,9 +80,9 @@ impl Permit {
         }
     }
 
-    /// When the session ends, whatever later blocks say.
-    pub(crate) fn session_ends_at(&self) -> Timestamp {
-        self.authority().expires_at
+    /// When the session was issued and when it ends, whatever later blocks say.
+    pub(crate) fn session_span(&self) -> (Timestamp, Timestamp) {
+        (self.authority().issued_at, self.authority().expires_at)
     }
 
     /// When the access ends.

@@ -35,6 +35,8 @@ pub struct Claim {
     pub call: CallDigest,
     /// How many times the session may make it.
     pub times: u32,
+    /// When the session was issued: no use of it is older.
+    pub issued_at: Timestamp,
     /// When the session ends, and with it the need to remember.
     pub until: Timestamp,
 }
@@ -59,7 +61,8 @@ impl Authorization {
                     session: permit.session().to_owned(),
                     call: exact.call,
                     times: exact.times,
-                    until: permit.session_ends_at(),
+                    issued_at: permit.session_span().0,
+                    until: permit.session_span().1,
                 };
                 Self::Once(SingleUse { permit, claim })
             }

@@ -224,7 +224,7 @@ impl Gate {
             }
         };
         let (denied, prepared) = match prepared.authorize(&self.verifier, caller, proof, now) {
-            Ok(permitted) => return Ok(Decided::Permitted(Box::new(permitted), now.utc)),
+            Ok(authorized) => return Ok(Decided::Authorized(Box::new(authorized), now.utc)),
             Err(denied) => *denied,
         };
         match denied.disposition_of_call() {
@@ -241,7 +241,7 @@ impl Gate {
     /// missing (MCP authorization, "Step-Up Authorization Flow"): an operator says so by
     /// application, because a token does not tell how it was come by.
     fn steps_up(&self, caller: &VerifiedToken, denial: &Denial) -> bool {
-        denial.may_be_asked_for() && self.step_up.contains(caller.application())
+        denial.may_be_asked_for_by_scope() && self.step_up.contains(caller.application())
     }
 
     /// Answers a missing right over HTTP. It is on the record before.

@@ -14,6 +14,7 @@ mod calls;
 mod clients;
 mod credentials;
 mod discovery;
+mod exact_calls;
 mod files;
 mod freshness;
 mod harness;

@@ -10,8 +10,8 @@ use biscuit_auth::Biscuit;
 use serde_json::json;
 
 use crate::support::{
-    AUDIENCE, EXPIRES_AT, NOW, append, arguments, at, authority, call, call_on, grant, mint,
-    verifier,
+    AUDIENCE, EXPIRES_AT, ISSUED_AT, NOW, append, arguments, at, authority, call, call_on, grant,
+    mint, verifier,
 };
 
 /// A session that may make the usual call so often, and search as it likes.
@@ -49,6 +49,7 @@ fn a_permit_for_an_exact_call_comes_after_the_record_of_its_use() {
         session: "s-1".to_owned(),
         call: usual,
         times: 2,
+        issued_at: Timestamp::from_unix(ISSUED_AT),
         until: Timestamp::from_unix(EXPIRES_AT),
     };
     assert_eq!(single.claim(), &claim);

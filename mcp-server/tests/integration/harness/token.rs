@@ -2,7 +2,7 @@
 
 use bailiwick_datalog::{
     Access, AgentName, ApplicationId, ApprovalId, Audience, Authority, Grant, LaterBlock,
-    Principal, ResourcePath, SessionId, Thumbprint, Timestamp, ToolName, token_text,
+    Principal, ResourcePath, SessionId, Thumbprint, Timestamp, ToolLimit, ToolName, token_text,
 };
 use biscuit_auth::Biscuit;
 
@@ -16,6 +16,7 @@ pub(crate) struct TokenSpec {
     pub(crate) issued_at: Timestamp,
     pub(crate) max_depth: u32,
     pub(crate) grants: Vec<Grant>,
+    pub(crate) limits: Vec<ToolLimit>,
     pub(crate) blocks: Vec<LaterBlock>,
     pub(crate) key: biscuit_auth::KeyPair,
     pub(crate) key_id: u32,
@@ -45,6 +46,7 @@ impl TokenSpec {
             issued_at: START,
             max_depth: 3,
             grants,
+            limits: Vec::new(),
             blocks: Vec::new(),
             key: StandIn::mint_key(),
             key_id: MINT_KEY_ID,
@@ -76,7 +78,7 @@ impl TokenSpec {
             max_depth: self.max_depth,
             holder: self.holder.clone(),
             grants: self.grants.clone(),
-            limits: Vec::new(),
+            limits: self.limits.clone(),
         };
         let mut token: Biscuit = authority
             .to_builder()
