@@ -4,118 +4,29 @@
 //! in; the swap in the store makes sure that of many decisions one counts.
 
 mod conditions;
+mod error;
 mod outlook;
 
-use bailiwick_datalog::{SessionId, Timestamp, ToolName};
+use bailiwick_datalog::{Principal, SessionId, Timestamp};
 use serde_json::{Value, json};
-use thiserror::Error;
 
-use self::conditions::Conditions;
+use self::{conditions::Conditions, error::MAX_WORDS};
 use crate::{
     access_request::{AccessRequest, RequestDigest, ToolScope},
     asking::Unfit,
     core::{Core, Unavailable},
     ids::fresh_id,
-    narrowing::{Choice, Granted, NarrowingError, narrow},
-    people::{Authority, AuthorityError, Beyond, authority},
+    narrowing::{Choice, Granted, narrow},
+    people::{Authority, authorities},
     store::{
-        self, Account, Change, Decider, NewFirstApproval, NewSession, RequestState, StoredRequest,
+        Account, Change, Decider, NewFirstApproval, NewSession, RequestState, StoredRequest,
         first_approvals, prompts, requests, sessions,
     },
     text::visible_paragraphs,
 };
 
+pub(crate) use error::DecisionError;
 pub(crate) use outlook::Outlook;
-
-/// Longest instructions or reason, in characters.
-const MAX_WORDS: usize = 2_000;
-
-/// Why a decision was not taken. Nothing was changed.
-#[derive(Debug, Error)]
-pub(crate) enum DecisionError {
-    /// There is no such request.
-    #[error("there is no such request")]
-    NotFound,
-    /// It was approved before.
-    #[error("this request was approved already")]
-    AlreadyApproved,
-    /// It was denied before.
-    #[error("this request was denied already")]
-    AlreadyDenied,
-    /// It waited too long.
-    #[error("this request expired before it was decided; the agent has to ask again")]
-    Expired,
-    /// The page shows another request than the one stored.
-    #[error("this page does not show the request as it is stored; open it again")]
-    NotWhatWasShown,
-    /// Somebody else decides.
-    #[error("you may look at this; it is for the approvers of its application to decide")]
-    NotYours,
-    /// The application does not use the tool any more.
-    #[error("tool `{0}` is not among those of this application any more")]
-    ToolNotAllowed(ToolName),
-    /// More than this approver may grant.
-    #[error("beyond what you may grant: {}; narrow it, or leave it to somebody who may", list(.0))]
-    BeyondCeiling(Vec<Beyond>),
-    /// The one who asks would approve.
-    #[error("you asked for this yourself; somebody else has to approve it")]
-    SelfApproval,
-    /// The first approver would be the second as well.
-    #[error("you have approved this already; another person has to approve it as well")]
-    SamePerson,
-    /// The second approver would grant more than the first did.
-    #[error("that is more than the first approver granted; the second may only narrow it")]
-    WiderThanFirst,
-    /// The approver's choice cannot be granted.
-    #[error(transparent)]
-    Narrowing(#[from] NarrowingError),
-    /// What was picked does not fit a token.
-    #[error("this is more than fits a token: {0}")]
-    TooLarge(String),
-    /// The instructions or the reason are too long.
-    #[error("the text has {length} characters, more than {MAX_WORDS}")]
-    TooManyWords {
-        /// How many.
-        length: usize,
-    },
-    /// The decision could not be recorded.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-/// At most this many things are named in one message.
-const MAX_NAMED: usize = 8;
-
-fn list(beyond: &[Beyond]) -> String {
-    let named: Vec<String> = beyond
-        .iter()
-        .take(MAX_NAMED)
-        .map(Beyond::to_string)
-        .collect();
-    let more = beyond.len().saturating_sub(MAX_NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    format!("{}{more}", named.join(", "))
-}
-
-impl From<AuthorityError> for DecisionError {
-    fn from(error: AuthorityError) -> Self {
-        match error {
-            AuthorityError::Unseen => Self::NotFound,
-            AuthorityError::NotYours => Self::NotYours,
-            AuthorityError::Store(cause) => cause.into(),
-        }
-    }
-}
-
-impl From<store::StoreError> for DecisionError {
-    fn from(error: store::StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
 
 /// Whether a request can still be decided at `now`.
 ///
@@ -141,36 +52,33 @@ impl Core {
     pub(crate) async fn approve(
         &self,
         approver: &Account,
-        id: &str,
-        shown: RequestDigest,
-        choice: &Choice,
-        instructions: &str,
+        approving: &Approving<'_>,
     ) -> Result<(), DecisionError> {
+        let Deciding { id, shown, behalf } = approving.deciding;
         let now = self.clock.now().utc;
         let request = self.open_request(id, shown, now).await?;
-        let granted = narrow(&request.request, choice)?;
+        let granted = narrow(&request.request, approving.choice)?;
         self.check_picked(&request.request, &granted).await?;
-        let instructions = words(instructions)?;
+        let instructions = words(approving.instructions)?;
 
         let mut change = self.store.change().await?;
         let asked = &request.request;
-        let authority = authority(&mut change, approver, &asked.application, now).await?;
-        let conditions =
-            conditions::check(&mut change, id, asked, &granted, &authority, now).await?;
+        let all = authorities(&mut change, approver, &asked.application, now).await?;
+        let all = on_behalf_of(all, behalf);
+        let conditions = conditions::check(&mut change, id, asked, &granted, all, now).await?;
         let approval = Approval {
             id,
             shown,
             request: &request,
             granted: &granted,
             instructions: instructions.or_else(|| conditions.words_of_first()),
-            authority: &authority,
-            void_first: conditions.void_first.as_deref(),
+            conditions: &conditions,
             now,
         };
         if conditions.needs_another {
             return self.record_first(change, &approval).await;
         }
-        self.record_approval(change, &approval, &conditions).await
+        self.record_approval(change, &approval).await
     }
 
     async fn record_first(
@@ -178,7 +86,7 @@ impl Core {
         mut change: Change,
         approval: &Approval<'_>,
     ) -> Result<(), DecisionError> {
-        let (id, now, authority) = (approval.id, approval.now, approval.authority);
+        let (id, now, authority) = (approval.id, approval.now, &approval.conditions.authority);
         if !requests::is_open(&mut change, id, approval.shown, now).await? {
             drop(change);
             return Err(self.why_not_open(id, now).await);
@@ -202,7 +110,7 @@ impl Core {
             "approval": id,
             "by": by,
             "on_behalf_of": authority.behalf(),
-            "void_first_approval_by": approval.void_first,
+            "void_first_approval_by": approval.void_first(),
             "request_digest": approval.shown.to_hex(),
             "granted": details,
         });
@@ -216,9 +124,8 @@ impl Core {
         &self,
         mut change: Change,
         approval: &Approval<'_>,
-        conditions: &Conditions,
     ) -> Result<(), DecisionError> {
-        let (id, now, authority) = (approval.id, approval.now, approval.authority);
+        let (id, now, conditions) = (approval.id, approval.now, approval.conditions);
         let session = self
             .approved_session(approval.request, approval.granted, now)
             .await?;
@@ -235,7 +142,7 @@ impl Core {
                 request_id: id,
                 application: &approval.request.request.application,
                 agent: &approval.request.request.agent,
-                principal: &authority.account.user_name,
+                principal: conditions.principal(),
                 granted_json: &details.to_string(),
                 instructions: approval.instructions.as_deref(),
                 approved_at: now,
@@ -248,9 +155,10 @@ impl Core {
             "approval": id,
             "session": session.id.as_str(),
             "by": decider.user_name,
+            "principal": conditions.principal().as_str(),
             "on_behalf_of": decider.on_behalf_of,
             "after": first.map(|first| first.user_name.as_str()),
-            "void_first_approval_by": approval.void_first,
+            "void_first_approval_by": approval.void_first(),
             "agent": approval.request.request.agent.as_str(),
             "request_digest": approval.shown.to_hex(),
             "granted": details,
@@ -274,16 +182,18 @@ impl Core {
     pub(crate) async fn deny(
         &self,
         approver: &Account,
-        id: &str,
-        shown: RequestDigest,
+        deciding: Deciding<'_>,
         reason: &str,
     ) -> Result<(), DecisionError> {
+        let Deciding { id, shown, behalf } = deciding;
         let now = self.clock.now().utc;
         let request = self.open_request(id, shown, now).await?;
         let reason = words(reason)?;
         let mut change = self.store.change().await?;
         let application = &request.request.application;
-        let authority = authority(&mut change, approver, application, now).await?;
+        let all = authorities(&mut change, approver, application, now).await?;
+        let authority = on_behalf_of(all, behalf).into_iter().next();
+        let authority = authority.ok_or(DecisionError::NotYours)?;
         let decider = Decider::of(&authority);
         let by = decider.user_name;
         let swapped =
@@ -293,10 +203,7 @@ impl Core {
             drop(change);
             return Err(self.why_not_open(id, now).await);
         }
-        let requester = request.request.requester.as_ref();
-        if requester.is_none_or(|requester| requester.returns_to.is_none()) {
-            prompts::note_denied(&mut change, id, now).await?;
-        }
+        prompts::note_denied(&mut change, id, now).await?;
         let fields = json!({
             "approval": id,
             "by": by,
@@ -393,6 +300,29 @@ impl Core {
     }
 }
 
+/// Which request is decided, as it was shown, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deciding<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) shown: RequestDigest,
+    /// The absent approver, by user name, where somebody stands in for several.
+    pub(crate) behalf: Option<&'a str>,
+}
+
+/// What an approver sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Approving<'a> {
+    pub(crate) deciding: Deciding<'a>,
+    pub(crate) choice: &'a Choice,
+    pub(crate) instructions: &'a str,
+}
+
+/// The authorities on behalf of whoever was named; all of them where nobody was.
+fn on_behalf_of(all: Vec<Authority>, named: Option<&str>) -> Vec<Authority> {
+    let meant = |authority: &Authority| named.is_none() || authority.behalf() == named;
+    all.into_iter().filter(meant).collect()
+}
+
 /// An approval that nothing is in the way of.
 struct Approval<'a> {
     id: &'a str,
@@ -400,9 +330,7 @@ struct Approval<'a> {
     request: &'a StoredRequest,
     granted: &'a Granted,
     instructions: Option<String>,
-    authority: &'a Authority,
-    /// Who gave a first approval that counts no more.
-    void_first: Option<&'a str>,
+    conditions: &'a Conditions,
     now: Timestamp,
 }
 
@@ -412,7 +340,12 @@ impl Approval<'_> {
     }
 
     fn decider(&self) -> Decider<'_> {
-        Decider::of(self.authority)
+        Decider::of(&self.conditions.authority)
+    }
+
+    /// Who gave a first approval that counts no more.
+    fn void_first(&self) -> Option<&str> {
+        self.conditions.void_first.as_ref().map(Principal::as_str)
     }
 }
 

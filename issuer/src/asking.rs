@@ -162,11 +162,7 @@ impl Core {
         let mut change = self.store.change().await?;
         check_room(&mut change, ask, now.utc).await?;
         let agent = AgentKey::of(&request);
-        // What a person began in their own browser is decided there: it wears nobody else out, and
-        // one person's denial is not another's.
-        if ask.returns.is_none()
-            && let Some(retry_after) = self.quiet(&mut change, agent, now.utc).await?
-        {
+        if let Some(retry_after) = self.quiet(&mut change, &request, now.utc).await? {
             return Err(AskError::Quiet { retry_after });
         }
         for _ in 0..CODE_DRAWS {

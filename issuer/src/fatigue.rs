@@ -1,10 +1,10 @@
 //! Fatigue: an agent that asks and asks must not wear its approvers down.
 //!
-//! A denial quiets the agent for a while, longer each time; whoever asks very often is one line
-//! of the list and not many. An agent is known by what it proves; one that proves nothing, by
-//! its client and the name it gives itself, which it may change: the bound on waiting requests
-//! is what holds then. Requests that a person began in their own browser neither cause quiet nor
-//! suffer it: a program that many use would be silenced for all of them by one.
+//! A denial quiets the agent for a while, longer each time, if it proves who it is: a name that
+//! anybody can claim would otherwise let anybody silence anybody. Whoever asks very often, under
+//! whatever name, is one line of the list and not many. An agent that proves nothing is known by
+//! its client and the name it gives itself, which it may change: the bound on waiting requests is
+//! what holds then.
 
 use std::time::Duration;
 
@@ -36,7 +36,9 @@ impl AgentKey {
     pub(crate) fn of(request: &AccessRequest) -> Self {
         let requester = request.requester.as_ref();
         let (kind, client, name) = match requester.map(|r| (&r.identity, r.client_id.as_str())) {
-            Some((Identity::Proved { subject, .. }, _)) => ("proved", "", subject.as_str()),
+            Some((Identity::Proved { subject, .. }, client)) => {
+                ("proved", client, subject.as_str())
+            }
             Some((Identity::Claimed, client)) => ("claimed", client, request.agent.as_str()),
             None => ("claimed", "", request.agent.as_str()),
         };
@@ -72,16 +74,22 @@ impl AgentKey {
 }
 
 impl Core {
-    /// How long an agent has to be quiet still, if it has.
+    /// How long the agent behind a request has to be quiet still, if it has.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn quiet(
         &self,
         change: &mut Change,
-        agent: AgentKey,
+        request: &AccessRequest,
         now: Timestamp,
     ) -> Result<Option<Duration>, StoreError> {
+        let requester = request.requester.as_ref();
+        let identity = requester.map(|requester| &requester.identity);
+        let Some(Identity::Proved { .. }) = identity else {
+            return Ok(None);
+        };
+        let agent = AgentKey::of(request);
         let denied = prompts::denied_lately(change, agent, now).await?;
         let Some((count, last)) = denied else {
             return Ok(None);

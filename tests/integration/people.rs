@@ -183,6 +183,10 @@ async fn two_persons_decide_what_a_rule_names_and_a_delegate_stands_in_for_one()
     carol.fill("input[name=password_again]", PASSWORD).await;
     carol.click("main form button[type=submit]").await;
     carol.arrives_at("/approvals").await;
+    carol.goto(&format!("{}/me", servers.issuer)).await;
+    carol.reads("bob asks you to decide for them").await;
+    carol.click("form[action$='/accept'] button").await;
+    carol.reads("You decide for bob").await;
     carol.goto(&asked.approval_url).await;
     carol.reads("You decide on behalf of bob").await;
     carol.reads("ada has approved what is ticked").await;

@@ -13,12 +13,14 @@ use super::client::Client;
 use crate::{
     core::{Core, Unavailable},
     people::Actor,
-    store::{Revoked, StoredSession, revocations},
+    store::{Change, Revoked, StoreError, StoredSession, revocations},
 };
 
 /// Most blocks of one session that may be given back: anybody who holds a token can append as
 /// many as they like.
-const MAX_REVOKED_BLOCKS: i64 = 32;
+const MAX_REVOKED_BLOCKS: i64 = 128;
+/// Of what may be given back below a block, a block made from it may use up one part in so many.
+const SHARE: i64 = 4;
 
 /// A token that is live at this moment, with its session.
 #[derive(Debug)]
@@ -78,17 +80,20 @@ impl Core {
             return Ok(GivenBack::Done);
         };
         let session = token.session.id.as_str();
-        let [_, .., last] = token.verified.chain().revocation_ids() else {
+        let [_, line @ ..] = token.verified.chain().revocation_ids() else {
+            return Ok(GivenBack::Done);
+        };
+        let Some(last) = line.last() else {
             self.revoke_session(session, &Actor::Holder).await?;
             return Ok(GivenBack::Done);
         };
         let now = self.clock.now().utc;
         let mut change = self.store.change().await?;
-        if revocations::count_blocks(&mut change, session).await? >= MAX_REVOKED_BLOCKS {
+        if !has_room(&mut change, session, line).await? {
             return Ok(GivenBack::TooMany);
         }
         let ends = token.session.expires_at;
-        let revoked = revocations::revoke_block(&mut change, session, last, ends, now).await?;
+        let revoked = revocations::revoke_block(&mut change, session, line, ends, now).await?;
         if let Revoked::Now { seq } = revoked {
             let by = Actor::Holder;
             let fields = json!({"session": session, "block": last.to_hex(), "by": by.name(),
@@ -118,6 +123,26 @@ impl Core {
             None => json!({"active": false}),
         })
     }
+}
+
+/// Whether the last block of a line may be given back. Each block has a share of what the one
+/// before it has, so that no holder uses up what those beside it may give back.
+async fn has_room(
+    change: &mut Change,
+    session: &str,
+    line: &[RevocationId],
+) -> Result<bool, StoreError> {
+    if revocations::count_blocks(change, session).await? >= MAX_REVOKED_BLOCKS {
+        return Ok(false);
+    }
+    let mut share = MAX_REVOKED_BLOCKS;
+    for block in line {
+        share = (share / SHARE).max(1);
+        if revocations::count_below(change, block).await? >= share {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl LiveToken {

@@ -1,12 +1,13 @@
 //! Delegates: who decides for an approver who is away.
 //!
 //! A delegate gets no more than the one they stand in for may grant, and no more than they may
-//! grant themselves. Nobody hands on what they hold as a delegate.
+//! grant themselves. Nobody hands on what they hold as a delegate. It begins with the delegate's
+//! own word: what is decided on somebody's behalf is recorded under the delegate's name.
 
 use std::time::Duration;
 
 use bailiwick_datalog::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Actor, accounts::AccountError};
@@ -19,6 +20,10 @@ use crate::{
 
 /// The longest absence that is arranged in advance.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Most delegates of one approver at once.
+const MOST_GIVEN: i64 = 4;
+/// Most approvers that one stands in for at once.
+const MOST_ACCEPTED: i64 = 8;
 
 /// Why nobody was named.
 #[derive(Debug, Error)]
@@ -35,6 +40,12 @@ pub(crate) enum DelegationError {
     /// The time makes no sense.
     #[error("the time has to end after it starts, in the future, and within ninety days")]
     Period,
+    /// There are enough.
+    #[error("nobody names more than {MOST_GIVEN} delegates at once")]
+    TooManyGiven,
+    /// They stand in for enough.
+    #[error("nobody stands in for more than {MOST_ACCEPTED} approvers at once")]
+    TooManyAccepted,
     /// There is no such delegation, or it is over.
     #[error("nobody is named under that number any more")]
     NotFound,
@@ -57,7 +68,7 @@ pub(crate) struct Period {
 }
 
 impl Core {
-    /// Has `to` decide for `from` for a while. Returns its number.
+    /// Asks `to` to decide for `from` for a while. Returns its number; it begins once they accept.
     ///
     /// # Errors
     /// [`DelegationError`].
@@ -88,6 +99,9 @@ impl Core {
         if from.id == to.id {
             return Err(DelegationError::Self_);
         }
+        if delegations::count_given(&mut change, &from.id, now).await? >= MOST_GIVEN {
+            return Err(DelegationError::TooManyGiven);
+        }
         let id = fresh_id("del", &self.entropy);
         let (starts, ends) = (period.starts_at, period.ends_at);
         delegations::insert(&mut change, &id, &from.id, &to.id, starts, ends).await?;
@@ -101,6 +115,51 @@ impl Core {
         });
         self.seal(change, now, "delegate_named", fields).await?;
         Ok(id)
+    }
+
+    /// Says yes to standing in, by the one who is to.
+    ///
+    /// # Errors
+    /// [`DelegationError`].
+    pub(crate) async fn accept_delegation(
+        &self,
+        by: &Actor,
+        to: &str,
+        id: &str,
+    ) -> Result<(), DelegationError> {
+        let (mut change, to) = self.account_to_change(to).await?;
+        let now = self.clock.now().utc;
+        if delegations::count_accepted(&mut change, &to.id, now).await? >= MOST_ACCEPTED {
+            return Err(DelegationError::TooManyAccepted);
+        }
+        if !delegations::accept(&mut change, id, &to.id, now).await? {
+            return Err(DelegationError::NotFound);
+        }
+        let fields = answered(by, id, to.user_name.as_str());
+        self.seal(change, now, "delegation_accepted", fields)
+            .await?;
+        Ok(())
+    }
+
+    /// Says no to standing in, before or after having accepted.
+    ///
+    /// # Errors
+    /// [`DelegationError`].
+    pub(crate) async fn decline_delegation(
+        &self,
+        by: &Actor,
+        to: &str,
+        id: &str,
+    ) -> Result<(), DelegationError> {
+        let (mut change, to) = self.account_to_change(to).await?;
+        let now = self.clock.now().utc;
+        if !delegations::decline(&mut change, id, &to.id, now).await? {
+            return Err(DelegationError::NotFound);
+        }
+        let fields = answered(by, id, to.user_name.as_str());
+        self.seal(change, now, "delegation_declined", fields)
+            .await?;
+        Ok(())
     }
 
     /// Ends a delegation that `from` gave, before its time.
@@ -126,4 +185,8 @@ impl Core {
         self.seal(change, now, "delegation_ended", fields).await?;
         Ok(())
     }
+}
+
+fn answered(by: &Actor, id: &str, to: &str) -> Value {
+    json!({"delegation": id, "to": to, "by": by.name()})
 }

@@ -20,7 +20,7 @@ use super::{
     ceiling::Ceiling,
     provider::{Provider, ProviderError, Vouched},
     roles::{Roles, UnknownRole},
-    sign_in::SignedInBrowser,
+    sign_in::{Before, SignedInBrowser},
     user_name::parse_user_name,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(crate) enum IdentityError {
     #[error("too many people are signing in; try again in a moment")]
     TooMany,
     /// The answer is not the provider's.
-    #[error("the answer names another identity provider")]
+    #[error("the answer does not name the identity provider that you were sent to")]
     OtherProvider,
     /// The provider said no.
     #[error("the identity provider did not sign you in")]
@@ -66,6 +66,11 @@ pub(crate) enum IdentityError {
     /// None of the groups has a role.
     #[error("none of your groups has a role here; ask an admin")]
     NoRole,
+    /// Nobody would be left to manage accounts.
+    #[error(
+        "your groups take the role admin from `{0}`, the last account that has it; make another admin first"
+    )]
+    LastAdmin(Principal),
     /// The account is disabled.
     #[error("this account is disabled; ask an admin")]
     Disabled,
@@ -98,6 +103,8 @@ struct Attempt {
     nonce: Nonce,
     verifier: PkceCodeVerifier,
     next: Option<String>,
+    /// The provider said that its answers name it.
+    answers_name_it: bool,
     /// On the monotonic clock.
     ends: Duration,
 }
@@ -186,6 +193,7 @@ impl Core {
             nonce: departure.nonce,
             verifier: departure.verifier,
             next,
+            answers_name_it: departure.answers_name_it,
             ends: now.saturating_add(LIFETIME),
         };
         identities.keep(&state, attempt, now)?;
@@ -201,7 +209,7 @@ impl Core {
         &self,
         browser: &Secret,
         returned: Returned,
-        previous: Option<SecretDigest>,
+        before: Before,
     ) -> Result<(SignedInBrowser, Option<String>), IdentityError> {
         let identities = self.identities.as_ref().ok_or(IdentityError::NoProvider)?;
         let now = self.clock.now();
@@ -209,7 +217,11 @@ impl Core {
         let attempt = attempt.ok_or(IdentityError::NoAttempt)?;
         let issuer = identities.provider.config().issuer.as_str();
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
-        if returned.issuer.is_some_and(|named| named != issuer) {
+        let is_from_there = match &returned.issuer {
+            Some(named) => named == issuer,
+            None => !attempt.answers_name_it,
+        };
+        if !is_from_there {
             return Err(IdentityError::OtherProvider);
         }
         let code = returned.code.ok_or(IdentityError::Refused)?;
@@ -229,13 +241,20 @@ impl Core {
             }
         };
         let roles = identities.roles_of(&vouched.groups);
-        if roles.is_empty() {
-            return Err(IdentityError::NoRole);
-        }
         let mut change = self.store.change().await?;
-        let account = self
-            .account_of(&mut change, issuer, &vouched, roles)
-            .await?;
+        let account = match self.account_of(&mut change, issuer, &vouched, roles).await {
+            Ok(account) => account,
+            Err(IdentityError::Unavailable(cause)) => return Err(cause.into()),
+            Err(refused) => {
+                drop(change);
+                let fields = json!({"issuer": issuer, "subject": vouched.subject,
+                    "why": refused.to_string()});
+                self.audit
+                    .record(now.utc, "sign_in_refused", fields)
+                    .await?;
+                return Err(refused);
+            }
+        };
         let fields = json!({
             "user_name": account.user_name.as_str(),
             "issuer": issuer,
@@ -243,7 +262,7 @@ impl Core {
             "roles": roles.words(),
         });
         let signed_in = self
-            .start_browser(&mut change, account, previous, now.utc)
+            .start_browser(&mut change, account, before, now.utc)
             .await?;
         self.seal(change, now.utc, "signed_in", fields).await?;
         Ok((signed_in, attempt.next))
@@ -256,9 +275,16 @@ impl Core {
         vouched: &Vouched,
         roles: Roles,
     ) -> Result<Account, IdentityError> {
+        if roles.is_empty() {
+            return Err(IdentityError::NoRole);
+        }
         if let Some(account) = identities::account_in(change, issuer, &vouched.subject).await? {
             if account.disabled_at.is_some() {
                 return Err(IdentityError::Disabled);
+            }
+            let loses_admin = account.roles.admin && !roles.admin;
+            if loses_admin && accounts::count_admins(change).await? <= 1 {
+                return Err(IdentityError::LastAdmin(account.user_name));
             }
             accounts::set_roles(change, &account.id, roles).await?;
             return Ok(Account { roles, ..account });

@@ -17,13 +17,13 @@ pub(crate) mod user_name;
 use bailiwick_datalog::Principal;
 
 pub(crate) use accounts::AccountError;
-pub(crate) use authority::{Authority, AuthorityError, authority};
+pub(crate) use authority::{Authority, AuthorityError, authorities, authority};
 pub(crate) use ceiling::{Beyond, Ceiling};
 pub(crate) use delegations::DelegationError;
 pub(crate) use roles::{Role, Roles};
 pub(crate) use setup::{Setup, SetupError};
 pub(crate) use sight::Sight;
-pub(crate) use sign_in::{SignInError, SignedInBrowser};
+pub(crate) use sign_in::{Before, SignInError, SignedInBrowser};
 pub(crate) use user_name::MAX_USER_NAME_BYTES;
 
 /// Who changes something.

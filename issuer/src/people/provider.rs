@@ -8,15 +8,18 @@ use std::{collections::BTreeMap, fmt, pin::Pin, time::Duration};
 
 use bailiwick_datalog::Timestamp;
 use openidconnect::{
-    AdditionalClaims, AsyncHttpClient, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
-    EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest,
-    HttpResponse, IdTokenFields, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, Scope, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
+    AdditionalClaims, AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, ClientId,
+    ClientSecret, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet,
+    HttpRequest, HttpResponse, IdTokenFields, IssuerUrl, Nonce, PkceCodeChallenge,
+    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse as _,
     core::{
-        CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType,
-        CoreGenderClaim, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
-        CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreRevocableToken,
-        CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
+        CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClaimName, CoreClaimType,
+        CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim, CoreGrantType,
+        CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
+        CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken,
+        CoreRevocationErrorResponse, CoreSubjectIdentifierType, CoreTokenIntrospectionResponse,
+        CoreTokenType,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -70,6 +73,8 @@ pub(crate) enum ProviderError {
 /// What a browser is sent away with, and what is kept of it.
 pub(crate) struct Departure {
     pub(crate) address: Url,
+    /// The provider says that its answers name it (RFC 9207 section 3).
+    pub(crate) answers_name_it: bool,
     pub(crate) nonce: Nonce,
     pub(crate) verifier: PkceCodeVerifier,
 }
@@ -82,6 +87,30 @@ pub(crate) struct Vouched {
     pub(crate) name: Option<String>,
     pub(crate) groups: Vec<String>,
 }
+
+/// What a provider says of itself beyond OpenID Connect Discovery (RFC 9207 section 3).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct MoreMetadata {
+    #[serde(default, rename = "authorization_response_iss_parameter_supported")]
+    answers_name_it: bool,
+}
+
+impl AdditionalProviderMetadata for MoreMetadata {}
+
+type Metadata = ProviderMetadata<
+    MoreMetadata,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
 
 /// The claims beyond the standard ones.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -161,7 +190,7 @@ impl Provider {
         nonce: Secret,
         verifier: Secret,
     ) -> Result<Departure, ProviderError> {
-        let client = self.client().await?;
+        let (client, answers_name_it) = self.client().await?;
         let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
         let (state, kept) = (state.expose().to_owned(), nonce.expose().to_owned());
@@ -178,6 +207,7 @@ impl Provider {
             .url();
         Ok(Departure {
             address,
+            answers_name_it,
             nonce: Nonce::new(kept),
             verifier,
         })
@@ -194,7 +224,7 @@ impl Provider {
         verifier: PkceCodeVerifier,
         now: Timestamp,
     ) -> Result<Vouched, ProviderError> {
-        let client = self.client().await?;
+        let (client, _) = self.client().await?;
         let request = client.exchange_code(AuthorizationCode::new(code));
         let request = request.map_err(|e| ProviderError::Unusable(e.to_string()))?;
         let tokens = request
@@ -241,19 +271,24 @@ impl Provider {
         })
     }
 
-    /// The provider as it describes itself now: its keys may have changed.
-    async fn client(&self) -> Result<Client, ProviderError> {
+    /// The provider as it describes itself now, whose keys may have changed, and whether its
+    /// answers name it.
+    async fn client(&self) -> Result<(Client, bool), ProviderError> {
         let unusable = |why: String| ProviderError::Unusable(why);
         let issuer = self.config.issuer.as_str();
         // Issuer identifiers are compared byte for byte, and most have no closing slash.
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
         let issuer = IssuerUrl::new(issuer).map_err(|e| unusable(e.to_string()))?;
-        let metadata = CoreProviderMetadata::discover_async(issuer, &self.http).await;
+        let metadata = Metadata::discover_async(issuer, &self.http).await;
         let metadata = metadata.map_err(|e| unusable(e.to_string()))?;
         let id = ClientId::new(self.config.client_id.clone());
         let secret = self.config.client_secret.clone().map(ClientSecret::new);
+        let answers_name_it = metadata.additional_metadata().answers_name_it;
         let client = Client::from_provider_metadata(metadata, id, secret);
-        Ok(client.set_redirect_uri(self.redirect.clone()))
+        Ok((
+            client.set_redirect_uri(self.redirect.clone()),
+            answers_name_it,
+        ))
     }
 }
 

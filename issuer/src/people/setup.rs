@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::{
     ceiling::Ceiling,
     roles::Roles,
-    sign_in::SignedInBrowser,
+    sign_in::{Before, SignedInBrowser},
     user_name::{UserNameError, parse_user_name},
 };
 use crate::{
@@ -122,7 +122,10 @@ impl Core {
             "user_name": account.user_name.as_str(),
             "roles": account.roles.words(),
         });
-        let browser = self.start_browser(&mut change, account, None, now).await?;
+        let before = Before::default();
+        let browser = self
+            .start_browser(&mut change, account, before, now)
+            .await?;
         self.seal(change, now, "approver_created", fields).await?;
         self.setup_link.forget();
         let user_name = browser.account.user_name.as_str();
@@ -149,7 +152,7 @@ impl Core {
         &self,
         link: &SecretDigest,
         password: NewPassword,
-        previous: Option<SecretDigest>,
+        before: Before,
     ) -> Result<SignedInBrowser, SetupError> {
         let account = self.invited(link).await?;
         let password = password.check(&account.user_name)?;
@@ -165,7 +168,7 @@ impl Core {
         let user_name = account.user_name.clone();
         let fields = json!({"account": account.id, "user_name": user_name.as_str()});
         let browser = self
-            .start_browser(&mut change, account, previous, now)
+            .start_browser(&mut change, account, before, now)
             .await?;
         self.seal(change, now, "invitation_accepted", fields)
             .await?;

@@ -10,7 +10,7 @@ use crate::{
     core::{Core, Unavailable},
     passwords::{HashError, Password},
     secret::{Secret, SecretDigest},
-    store::{self, Account, BrowserSession, StoreError, accounts, browsers},
+    store::{self, Account, BrowserSession, StoreError, accounts, authorizations, browsers},
     throttle::TooMany,
 };
 
@@ -44,11 +44,22 @@ macro_rules! unavailable_from {
 
 unavailable_from!(StoreError, AuditLogError, HashError);
 
+/// What a browser had before it signed in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Before {
+    /// Its session, which ends.
+    pub(crate) session: Option<SecretDigest>,
+    /// What ties the programs' requests to it.
+    pub(crate) began: Option<SecretDigest>,
+}
+
 /// A browser that was just signed in.
 #[derive(Debug)]
 pub(crate) struct SignedInBrowser {
     /// Its fresh cookie.
     pub(crate) cookie: Secret,
+    /// What ties programs' requests to it from now on, where it may not be what it was.
+    pub(crate) began: Option<Secret>,
     pub(crate) account: Account,
 }
 
@@ -61,7 +72,7 @@ impl Core {
         &self,
         typed_name: &str,
         password: Password,
-        previous: Option<SecretDigest>,
+        before: Before,
     ) -> Result<SignedInBrowser, SignInError> {
         let now = self.clock.now();
         let user_name = parse_user_name(typed_name).map_err(|_| SignInError::Wrong)?;
@@ -91,7 +102,7 @@ impl Core {
             return Err(SignInError::Wrong);
         };
         let browser = self
-            .start_browser(&mut change, account, previous, now.utc)
+            .start_browser(&mut change, account, before, now.utc)
             .await?;
         self.seal(change, now.utc, "signed_in", fields).await?;
         self.sign_in_attempts.succeeded(user_name.as_str());
@@ -145,17 +156,33 @@ impl Core {
             || age >= self.settings.browser_absolute
     }
 
+    /// Starts a session under a fresh cookie. Where programs got sessions through this browser
+    /// for somebody else, the browser is another one to them from here on: it keeps what waits in
+    /// it, except what builds on those sessions.
     pub(super) async fn start_browser(
         &self,
         change: &mut store::Change,
         account: Account,
-        previous: Option<SecretDigest>,
+        before: Before,
         now: Timestamp,
     ) -> Result<SignedInBrowser, StoreError> {
         let cookie = Secret::generate(&self.entropy);
         let absolute = self.settings.browser_absolute;
-        let (digest, previous) = (cookie.digest(), previous.as_ref());
+        let (digest, previous) = (cookie.digest(), before.session.as_ref());
         browsers::start_browser(change, &account, &digest, previous, now, absolute).await?;
-        Ok(SignedInBrowser { cookie, account })
+        let name = &account.user_name;
+        let began = match before.began {
+            Some(old) if authorizations::serves_another(change, &old, name, now).await? => {
+                let fresh = Secret::generate(&self.entropy);
+                authorizations::move_waiting(change, &old, &fresh.digest()).await?;
+                Some(fresh)
+            }
+            Some(_) | None => None,
+        };
+        Ok(SignedInBrowser {
+            cookie,
+            began,
+            account,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What authorization-code requests have beside the request for access: place of return,
 //! challenge, browser, code.
 
-use bailiwick_datalog::Timestamp;
+use bailiwick_datalog::{Principal, Timestamp};
 use sqlx::FromRow;
 
 use super::{Change, Store, StoreError, StoredRequest, damaged, from_db, to_db};
@@ -119,6 +119,44 @@ pub(crate) async fn count_waiting(
     .bind(to_db(now))
     .fetch_one(&mut **change)
     .await?)
+}
+
+/// Whether a session that lives at `now` came through that browser for somebody else.
+pub(crate) async fn serves_another(
+    change: &mut Change,
+    browser: &SecretDigest,
+    user_name: &Principal,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM authorization_requests a
+         JOIN sessions s ON s.request_id = a.request_id
+         WHERE a.browser_hash = ? AND s.principal <> ? AND s.revoked_at IS NULL
+             AND s.expires_at > ?)",
+    )
+    .bind(browser.as_slice())
+    .bind(user_name.as_str())
+    .bind(to_db(now))
+    .fetch_one(&mut **change)
+    .await?)
+}
+
+/// Ties what waits in a browser to another cookie, except what builds on a session.
+pub(crate) async fn move_waiting(
+    change: &mut Change,
+    browser: &SecretDigest,
+    to: &SecretDigest,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE authorization_requests SET browser_hash = ?
+         WHERE browser_hash = ? AND request_id IN (SELECT id FROM access_requests
+             WHERE state = 'pending' AND json_extract(request_json, '$.held') IS NULL)",
+    )
+    .bind(to.as_slice())
+    .bind(browser.as_slice())
+    .execute(&mut **change)
+    .await?;
+    Ok(())
 }
 
 /// Binds a code to a request: `false` when it has one.

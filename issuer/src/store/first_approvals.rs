@@ -1,9 +1,9 @@
 //! The first of two approvals.
 
-use bailiwick_datalog::Timestamp;
+use bailiwick_datalog::{Principal, Timestamp};
 use sqlx::FromRow;
 
-use super::{Change, StoreError, to_db};
+use super::{Change, StoreError, damaged, to_db};
 use crate::{access_request::read_granted, narrowing::Granted};
 
 /// The first approval of a request that needs two.
@@ -11,7 +11,7 @@ use crate::{access_request::read_granted, narrowing::Granted};
 pub(crate) struct FirstApproval {
     /// Who gave it.
     pub(crate) account: String,
-    pub(crate) user_name: String,
+    pub(crate) user_name: Principal,
     /// For whom, by the id of the account.
     pub(crate) on_behalf_of: Option<String>,
     /// The workload that the account is of, if it is one.
@@ -58,7 +58,7 @@ pub(crate) async fn first_in(
         let (duration, tools) = read_granted(&row.granted_json)?;
         Ok(FirstApproval {
             account: row.account_id,
-            user_name: row.user_name,
+            user_name: Principal::parse(row.user_name).map_err(damaged)?,
             on_behalf_of: row.on_behalf_of,
             workload_identity: row.workload_identity,
             granted: Granted { duration, tools },

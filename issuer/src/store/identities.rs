@@ -24,6 +24,18 @@ pub(crate) async fn account_in(
     row.map(Account::try_from).transpose()
 }
 
+/// Under which names providers sign an account in.
+pub(crate) async fn subjects_in(
+    change: &mut Change,
+    account: &str,
+) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT subject FROM account_identities WHERE account_id = ? ORDER BY subject";
+    Ok(sqlx::query_scalar(sql)
+        .bind(account)
+        .fetch_all(&mut **change)
+        .await?)
+}
+
 /// Says who a subject is.
 pub(crate) async fn insert(
     change: &mut Change,

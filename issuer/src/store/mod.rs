@@ -22,6 +22,7 @@ pub(crate) mod revocations;
 pub(crate) mod session_lists;
 pub(crate) mod sessions;
 mod usage;
+mod waiting;
 
 use std::{path::Path, time::Duration};
 
@@ -45,6 +46,7 @@ pub(crate) use revocations::Revoked;
 pub(crate) use session_lists::{Place, SessionFilter, Standing};
 pub(crate) use sessions::{NewSession, StoredSession};
 pub(crate) use usage::{CallCounts, DelegateChain, Usage};
+pub(crate) use waiting::WaitingRequest;
 
 use crate::access_request::DamagedRequest;
 

@@ -8,23 +8,6 @@ use super::{Change, Store, StoreError, damaged, from_db, seconds_to_db, to_db};
 use crate::fatigue::{AgentKey, LATELY};
 
 impl Store {
-    /// The agent behind each request that waits.
-    pub(crate) async fn waiting_agents(
-        &self,
-        now: Timestamp,
-    ) -> Result<HashMap<String, AgentKey>, StoreError> {
-        let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-            "SELECT p.request_id, p.agent FROM prompts p
-             JOIN access_requests r ON r.id = p.request_id
-             WHERE r.state = 'pending' AND r.expires_at > ?",
-        )
-        .bind(to_db(now))
-        .fetch_all(&self.reader)
-        .await?;
-        let keyed = rows.into_iter().map(|(id, key)| Ok((id, agent(&key)?)));
-        keyed.collect()
-    }
-
     /// How often each agent asked in the last hour.
     pub(crate) async fn prompts_lately(
         &self,

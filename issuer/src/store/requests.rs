@@ -15,8 +15,6 @@ use crate::{
 
 /// Decided and expired requests are kept this long for the page that shows them.
 const KEEP_UNDECIDED: Duration = Duration::from_secs(24 * 60 * 60);
-/// Most requests the approvals page lists.
-const MAX_LISTED: i64 = 100;
 
 /// A request about to be stored.
 #[derive(Debug)]
@@ -92,7 +90,7 @@ pub(crate) enum Poll {
 }
 
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     user_code: String,
     request_json: String,
@@ -193,30 +191,6 @@ impl Store {
         .bind(applications)
         .fetch_optional(&self.reader)
         .await?)
-    }
-
-    /// Requests that wait for an approver at `now`, oldest first, of the applications seen; those
-    /// that came through a browser are decided there, and listed once they need a second person.
-    pub(crate) async fn waiting_requests(
-        &self,
-        sight: &Sight,
-        now: Timestamp,
-    ) -> Result<Vec<StoredRequest>, StoreError> {
-        let (everything, applications) = sight.bounds();
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM access_requests WHERE state = 'pending' AND expires_at > ?
-                 AND (id NOT IN (SELECT request_id FROM authorization_requests)
-                     OR id IN (SELECT request_id FROM first_approvals))
-                 AND (? OR application_id IN (SELECT value FROM json_each(?)))
-             ORDER BY created_at, id LIMIT ?",
-        )
-        .bind(to_db(now))
-        .bind(everything)
-        .bind(applications)
-        .bind(MAX_LISTED)
-        .fetch_all(&self.reader)
-        .await?;
-        rows.into_iter().map(StoredRequest::try_from).collect()
     }
 }
 

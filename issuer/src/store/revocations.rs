@@ -163,15 +163,31 @@ pub(crate) async fn count_blocks(change: &mut Change, session: &str) -> Result<i
     )
 }
 
-/// Ends a block of a session that goes on, and assigns the sequence number of the list that says
-/// so.
+/// How many blocks were given back that were made from a block, itself counted.
+pub(crate) async fn count_below(
+    change: &mut Change,
+    block: &RevocationId,
+) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT count(*) FROM revoked_block_lines WHERE ancestor = ?")
+            .bind(block.as_bytes().as_slice())
+            .fetch_one(&mut **change)
+            .await?,
+    )
+}
+
+/// Ends the last block of a line, of a session that goes on, and assigns the sequence number of
+/// the list that says so.
 pub(crate) async fn revoke_block(
     change: &mut Change,
     session: &str,
-    block: &RevocationId,
+    line: &[RevocationId],
     ends: Timestamp,
     now: Timestamp,
 ) -> Result<Revoked, StoreError> {
+    let Some(block) = line.last() else {
+        return Ok(Revoked::Unknown);
+    };
     let inserted = sqlx::query(
         "INSERT INTO revoked_blocks (revocation_id, session_id, revoked_at, expires_at)
          VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -184,6 +200,13 @@ pub(crate) async fn revoke_block(
     .await?;
     if inserted.rows_affected() == 0 {
         return Ok(Revoked::Unknown);
+    }
+    for ancestor in line {
+        sqlx::query("INSERT INTO revoked_block_lines (ancestor, revocation_id) VALUES (?, ?)")
+            .bind(ancestor.as_bytes().as_slice())
+            .bind(block.as_bytes().as_slice())
+            .execute(&mut **change)
+            .await?;
     }
     let seq = sequence(next_sequence(change).await?)?;
     Ok(Revoked::Now { seq })

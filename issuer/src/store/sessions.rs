@@ -135,6 +135,27 @@ impl Store {
     }
 }
 
+/// Whether a session is live at `now`, and of that client and that person.
+pub(crate) async fn is_live_of(
+    change: &mut Change,
+    id: &str,
+    client_id: &str,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sessions s JOIN access_requests r ON r.id = s.request_id
+         WHERE s.id = ? AND r.client_id = ? AND s.principal = ? AND s.minted_at IS NOT NULL
+             AND s.revoked_at IS NULL AND s.expires_at > ?)",
+    )
+    .bind(id)
+    .bind(client_id)
+    .bind(principal.as_str())
+    .bind(to_db(now))
+    .fetch_one(&mut **change)
+    .await?)
+}
+
 /// Stores the session of an approval.
 pub(crate) async fn insert_session(
     change: &mut Change,

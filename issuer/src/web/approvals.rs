@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access_request::RequestDigest,
-    approval::{DecisionError, check_open},
+    approval::{Approving, Deciding, DecisionError, check_open},
     core::Unavailable,
     fatigue::AgentKey,
     ids::UserCode,
@@ -36,6 +36,12 @@ use crate::{
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct TypedCode {
     user_code: Option<String>,
+}
+
+/// For whom a request is looked at, by somebody who stands in for several.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Behalf {
+    on_behalf_of: Option<String>,
 }
 
 /// Which agent's requests are to be shown, when it is one that asks very often.
@@ -69,6 +75,7 @@ pub(crate) async fn list(
         frame: Frame::of(&reader, "approvals"),
         waiting: list.requests,
         folded: list.folded,
+        hidden: list.hidden,
         of_one_agent: only.agent.is_some(),
     };
     Ok(pages::render(&page)?.into_response())
@@ -108,6 +115,7 @@ pub(crate) async fn enter_code(
 pub(crate) async fn show(
     State(core): State<App>,
     Path(id): Path<String>,
+    Query(behalf): Query<Behalf>,
     headers: HeaderMap,
     reader: Reader,
 ) -> Result<Response, PageFailure> {
@@ -120,7 +128,8 @@ pub(crate) async fn show(
         let began = began_here(&core, &id, &headers).await?;
         check_open(&stored, now)?;
         let digest = stored.digest.to_hex();
-        let outlook = core.outlook(&reader.account, &stored).await?;
+        let behalf = behalf.on_behalf_of.as_deref();
+        let outlook = core.outlook(&reader.account, &stored, behalf).await?;
         let may = MayGrant::of(&outlook, &stored, &application);
         let mut page = pages::render(&ApprovalPage {
             frame,
@@ -159,13 +168,21 @@ pub(crate) async fn decide(
     let decision = Decision::read(form.fields).map_err(|failure| failure.back_to(&page))?;
     let account = form.account;
     let decided = to_the_end(async move {
-        let shown = decision.shown;
-        match decision.verdict {
+        let deciding = Deciding {
+            id: &id,
+            shown: decision.shown,
+            behalf: decision.behalf.as_deref(),
+        };
+        match &decision.verdict {
             Verdict::Approve(choice, instructions) => {
-                core.approve(&account, &id, shown, &choice, &instructions)
-                    .await
+                let approving = Approving {
+                    deciding,
+                    choice,
+                    instructions,
+                };
+                core.approve(&account, &approving).await
             }
-            Verdict::Deny(reason) => core.deny(&account, &id, shown, &reason).await,
+            Verdict::Deny(reason) => core.deny(&account, deciding, reason).await,
         }
     });
     decided
@@ -196,6 +213,7 @@ async fn began_here(
 #[derive(Debug)]
 struct Decision {
     shown: RequestDigest,
+    behalf: Option<String>,
     verdict: Verdict,
 }
 
@@ -214,13 +232,18 @@ impl Decision {
         let choice = read_choice(&mut fields)?;
         let instructions = fields.optional("instructions")?.unwrap_or_default();
         let reason = fields.optional("reason")?.unwrap_or_default();
+        let behalf = fields.optional("on_behalf_of")?;
         fields.finish()?;
         let verdict = match verdict.as_str() {
             "approve" => Verdict::Approve(choice, instructions),
             "deny" => Verdict::Deny(reason),
             _ => return Err(malformed("`decision` is neither `approve` nor `deny`.")),
         };
-        Ok(Self { shown, verdict })
+        Ok(Self {
+            shown,
+            behalf,
+            verdict,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Site,
-    people::{Actor, Role},
+    people::{Actor, Before, Role},
     secret::Secret,
     store::Account,
 };
@@ -105,8 +105,8 @@ pub(crate) struct Visitor {
 /// A browser before sign-in that sent one of our forms.
 pub(crate) struct VisitorForm {
     pub(crate) fields: Fields,
-    /// The session the browser had, which ends when it signs in.
-    pub(crate) previous: Option<Secret>,
+    /// What the browser had before it signs in.
+    pub(crate) before: Before,
     /// For showing the form again.
     pub(crate) form_token: FormToken,
 }
@@ -235,7 +235,7 @@ impl FromRequest<App> for VisitorForm {
     async fn from_request(request: Request, core: &App) -> Result<Self, PageFailure> {
         let site = &core.settings.site;
         check_origin(site, request.headers())?;
-        let previous = Cookie::Session.read(site, request.headers());
+        let before = before(site, request.headers());
         let visitor = Cookie::Visitor
             .read(site, request.headers())
             .ok_or_else(form_expired)?;
@@ -244,9 +244,18 @@ impl FromRequest<App> for VisitorForm {
         check_token(&form_token, &mut fields)?;
         Ok(Self {
             fields,
-            previous,
+            before,
             form_token,
         })
+    }
+}
+
+/// What a browser has before it signs in.
+pub(crate) fn before(site: &Site, headers: &HeaderMap) -> Before {
+    let digest = |cookie: Cookie| cookie.read(site, headers).map(|cookie| cookie.digest());
+    Before {
+        session: digest(Cookie::Session),
+        began: digest(Cookie::Began),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every way a request can fail at this edge: one table of codes, one page, one problem
-//! document.
+//! document. What the domain's errors come to here is in `causes`.
+
+mod causes;
 
 use std::{any::Any, time::Duration};
 
@@ -12,17 +14,7 @@ use axum::{
 use serde_json::json;
 
 use super::pages::{self, ErrorPage};
-use crate::{
-    applications::ApplicationError,
-    approval::DecisionError,
-    core::Unavailable,
-    narrowing::NarrowingError,
-    people::{
-        AccountError, DelegationError, SetupError, SignInError, identity::IdentityError,
-        provider::ProviderError,
-    },
-    revocation_feed::RevokeError,
-};
+use crate::core::Unavailable;
 
 /// A header that repeats the code of a refused request, for programs that read pages.
 const CODE_HEADER: HeaderName = HeaderName::from_static("bailiwick-code");
@@ -119,6 +111,8 @@ faults! {
     SelfApproval = FORBIDDEN, "self_approval", "Somebody else has to approve this";
     /// The first approver would be the second as well.
     SamePerson = CONFLICT, "second_person_needed", "Another person has to approve as well";
+    /// What a step-up builds on is over.
+    HeldOver = CONFLICT, "held_session_over", "What this request adds to is over";
     /// A delegate that cannot be named so.
     InvalidDelegation = UNPROCESSABLE_ENTITY, "invalid_delegation", "They cannot stand in so";
     /// No such delegation.
@@ -315,166 +309,6 @@ impl From<Unavailable> for Failure {
             Fault::Unavailable,
             "The issuer cannot do this right now. Nothing was changed; try again in a moment.",
         )
-    }
-}
-
-impl From<DecisionError> for Failure {
-    fn from(error: DecisionError) -> Self {
-        let fault = match &error {
-            DecisionError::NotFound => Fault::RequestNotFound,
-            DecisionError::AlreadyApproved => Fault::AlreadyApproved,
-            DecisionError::AlreadyDenied => Fault::AlreadyDenied,
-            DecisionError::Expired => Fault::RequestExpired,
-            DecisionError::NotWhatWasShown => Fault::RequestChanged,
-            DecisionError::NotYours => Fault::NotYourApplication,
-            DecisionError::ToolNotAllowed(_) => Fault::ToolNotAllowed,
-            DecisionError::BeyondCeiling(_) => Fault::BeyondCeiling,
-            DecisionError::SelfApproval => Fault::SelfApproval,
-            DecisionError::SamePerson => Fault::SamePerson,
-            DecisionError::WiderThanFirst => Fault::ApprovalWidened,
-            DecisionError::Narrowing(narrowing) => match narrowing {
-                NarrowingError::Nothing => Fault::ApprovalEmpty,
-                NarrowingError::ToolNotRequested(_)
-                | NarrowingError::ResourceNotRequested(_)
-                | NarrowingError::ResourceWidened { .. }
-                | NarrowingError::DurationWidened { .. } => Fault::ApprovalWidened,
-                NarrowingError::NotAPath { .. } => Fault::InvalidResource,
-                NarrowingError::NotADuration(_) | NarrowingError::NoTime => Fault::InvalidDuration,
-            },
-            DecisionError::TooLarge(_) => Fault::ApprovalTooLarge,
-            DecisionError::TooManyWords { .. } => Fault::TextTooLong,
-            DecisionError::Unavailable(_) => Fault::Unavailable,
-        };
-        match error {
-            DecisionError::Unavailable(cause) => cause.into(),
-            other => Self::new(fault, sentence(&other.to_string())),
-        }
-    }
-}
-
-impl From<SetupError> for Failure {
-    fn from(error: SetupError) -> Self {
-        let fault = match &error {
-            SetupError::LinkUsed => Fault::SetupLinkUsed,
-            SetupError::InvitationUsed => Fault::InvitationUsed,
-            SetupError::UserName(_) | SetupError::Password(_) | SetupError::PasswordsDiffer => {
-                Fault::AccountRefused
-            }
-            SetupError::Unavailable(_) => Fault::Unavailable,
-        };
-        match error {
-            SetupError::Unavailable(cause) => cause.into(),
-            other => Self::new(fault, sentence(&other.to_string())),
-        }
-    }
-}
-
-impl From<AccountError> for Failure {
-    fn from(error: AccountError) -> Self {
-        let fault = match &error {
-            AccountError::NotFound(_) => Fault::AccountNotFound,
-            AccountError::UserName(_) | AccountError::Workload => Fault::AccountRefused,
-            AccountError::Taken(_) => Fault::AccountExists,
-            AccountError::Role(_) | AccountError::NoRole => Fault::InvalidRole,
-            AccountError::LastAdmin(_) => Fault::LastAdmin,
-            AccountError::Disabled(_) => Fault::AccountDisabled,
-            AccountError::Unavailable(_) => Fault::Unavailable,
-        };
-        match error {
-            AccountError::Unavailable(cause) => cause.into(),
-            other => Self::new(fault, sentence(&other.to_string())),
-        }
-    }
-}
-
-impl From<DelegationError> for Failure {
-    fn from(error: DelegationError) -> Self {
-        let fault = match &error {
-            DelegationError::NotFound => Fault::DelegationNotFound,
-            DelegationError::NotAnApprover(_)
-            | DelegationError::Self_
-            | DelegationError::Period
-            | DelegationError::Account(_)
-            | DelegationError::Unavailable(_) => Fault::InvalidDelegation,
-        };
-        match error {
-            DelegationError::Account(cause) => cause.into(),
-            DelegationError::Unavailable(cause) => cause.into(),
-            other => Self::new(fault, sentence(&other.to_string())),
-        }
-    }
-}
-
-impl From<RevokeError> for Failure {
-    fn from(error: RevokeError) -> Self {
-        match error {
-            RevokeError::Unavailable(cause) => cause.into(),
-            RevokeError::NotYours => {
-                Self::new(Fault::NotYourApplication, sentence(&error.to_string()))
-            }
-        }
-    }
-}
-
-impl From<ApplicationError> for Failure {
-    fn from(error: ApplicationError) -> Self {
-        let fault = match &error {
-            ApplicationError::NotFound(_) => Fault::ApplicationNotFound,
-            ApplicationError::Taken(_) => Fault::ApplicationExists,
-            ApplicationError::NotAnApprover(_) => Fault::InvalidRole,
-            ApplicationError::Id
-            | ApplicationError::Name(_)
-            | ApplicationError::Branding
-            | ApplicationError::Durations
-            | ApplicationError::Depth
-            | ApplicationError::TooManyTools
-            | ApplicationError::Redirect(_)
-            | ApplicationError::TooManyRedirects
-            | ApplicationError::TooManyRules => Fault::InvalidApplication,
-            ApplicationError::Unavailable(_) => Fault::Unavailable,
-        };
-        match error {
-            ApplicationError::Unavailable(cause) => cause.into(),
-            other => Self::new(fault, sentence(&other.to_string())),
-        }
-    }
-}
-
-impl From<IdentityError> for Failure {
-    fn from(error: IdentityError) -> Self {
-        let fault = match &error {
-            IdentityError::NoProvider => Fault::NoIdentityProvider,
-            IdentityError::NoAttempt => Fault::SignInNotBegun,
-            IdentityError::TooMany => Fault::TooManyAttempts,
-            IdentityError::Provider(ProviderError::Unusable(_)) => Fault::ProviderUnavailable,
-            IdentityError::OtherProvider
-            | IdentityError::Refused
-            | IdentityError::Provider(ProviderError::Code(_) | ProviderError::NotBelieved(_)) => {
-                Fault::IdentityRefused
-            }
-            IdentityError::NoName
-            | IdentityError::Taken(_)
-            | IdentityError::NoRole
-            | IdentityError::Disabled => Fault::NotAdmitted,
-            IdentityError::Unavailable(_) => Fault::Unavailable,
-        };
-        match error {
-            IdentityError::Unavailable(cause) => cause.into(),
-            other => Self::new(fault, sentence(&other.to_string())),
-        }
-    }
-}
-
-impl From<SignInError> for Failure {
-    fn from(error: SignInError) -> Self {
-        let detail = sentence(&error.to_string());
-        match error {
-            SignInError::Wrong => Self::new(Fault::SignInFailed, detail),
-            SignInError::TooMany(wait) => {
-                Self::new(Fault::TooManyAttempts, detail).after(wait.retry_after)
-            }
-            SignInError::Unavailable(cause) => cause.into(),
-        }
     }
 }
 

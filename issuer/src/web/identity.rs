@@ -13,7 +13,7 @@ use super::{
     App,
     address::Query,
     cookies::Cookie,
-    extract::Visitor,
+    extract::{Visitor, before},
     failure::{Failure, PageFailure},
     local_path::LocalPath,
     sign_in::{Next, signed_in},
@@ -50,7 +50,7 @@ pub(crate) async fn finish(
     let site = &core.settings.site;
     let back = |failure: Failure| failure.back_to("/sign-in");
     let browser = Cookie::Visitor.read(site, &headers);
-    let previous = Cookie::Session.read(site, &headers);
+    let before = before(site, &headers);
     let (Some(browser), Some(state)) = (browser, answer.state) else {
         return Err(back(IdentityError::NoAttempt.into()).into());
     };
@@ -59,10 +59,9 @@ pub(crate) async fn finish(
         code: answer.code,
         issuer: answer.iss,
     };
-    let previous = previous.map(|cookie| cookie.digest());
     let issuer = Arc::clone(&core);
     let finished =
-        to_the_end(async move { issuer.finish_identity(&browser, returned, previous).await });
+        to_the_end(async move { issuer.finish_identity(&browser, returned, before).await });
     let (browser, next) = finished.await.map_err(Failure::from).map_err(back)?;
     let next = next.as_deref().and_then(LocalPath::parse);
     Ok(signed_in(&core, &browser, next).into_response())

@@ -25,6 +25,10 @@ pub(crate) struct MayGrant {
     pub(crate) duration_note: Option<String>,
     /// What else they should know before they decide.
     pub(crate) notes: Vec<String>,
+    /// For whom they would decide, where they stand in for several.
+    pub(crate) behalf: Option<String>,
+    /// For whom else they could, each with the address of the page that shows it.
+    pub(crate) other_behalves: Vec<(String, String)>,
     tools: Vec<ToolMark>,
 }
 
@@ -68,7 +72,13 @@ impl MayGrant {
             .unwrap_or(Duration::MAX);
         let marks = stored.request.tools.iter();
         let marks = marks.map(|tool| ToolMark::of(tool, &ceilings, application, first));
+        let several = !outlook.other_behalves.is_empty();
+        let behalf = authority.and_then(|authority| authority.behalf());
+        let others = outlook.other_behalves.iter();
+        let others = others.map(|name| (name.clone(), behalf_path(&stored.id, name)));
         Self {
+            behalf: behalf.filter(|_| several).map(str::to_owned),
+            other_behalves: others.collect(),
             decides: authority.is_some(),
             duration: duration_text::format(asked.min(longest)),
             duration_note: (longest < asked)
@@ -93,6 +103,12 @@ impl MayGrant {
     pub(crate) fn resource(&self, tool: &usize, resource: &usize) -> Option<&ResourceMark> {
         self.tools.get(*tool)?.resources.get(*resource)
     }
+}
+
+/// The page of a request as somebody sees it who decides for that approver.
+fn behalf_path(id: &str, user_name: &str) -> String {
+    let name: String = url::form_urlencoded::byte_serialize(user_name.as_bytes()).collect();
+    format!("/approvals/{id}?on_behalf_of={name}")
 }
 
 impl ToolMark {

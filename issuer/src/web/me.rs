@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use axum::{
     extract::State,
-    http::header,
-    response::{AppendHeaders, IntoResponse, Redirect, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 
 use bailiwick_datalog::Timestamp;
@@ -14,10 +13,10 @@ use super::{
     App,
     accounts::view,
     address::Path,
-    cookies::Cookie,
     extract::{ApproverForm, SignedIn, SignedInForm},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, MePage},
+    sign_in::signed_out,
     to_the_end,
     views::DelegationView,
 };
@@ -78,6 +77,36 @@ pub(crate) async fn end_delegation(
     Ok(Redirect::to("/me"))
 }
 
+/// `POST /me/delegates/{id}/accept`: by the one who is to stand in.
+pub(crate) async fn accept_delegation(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    form: ApproverForm,
+) -> Result<Redirect, PageFailure> {
+    let by = form.actor();
+    form.fields.finish()?;
+    let to = form.account.user_name;
+    let accepted = async move { core.accept_delegation(&by, to.as_str(), &id).await };
+    let accepted = to_the_end(accepted).await.map_err(Failure::from);
+    accepted.map_err(|failure| failure.back_to("/me"))?;
+    Ok(Redirect::to("/me"))
+}
+
+/// `POST /me/delegates/{id}/decline`: by the one who is to stand in, or does.
+pub(crate) async fn decline_delegation(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    form: SignedInForm,
+) -> Result<Redirect, PageFailure> {
+    let by = form.actor();
+    form.fields.finish()?;
+    let to = form.account.user_name;
+    let declined = async move { core.decline_delegation(&by, to.as_str(), &id).await };
+    let declined = to_the_end(declined).await.map_err(Failure::from);
+    declined.map_err(|failure| failure.back_to("/me"))?;
+    Ok(Redirect::to("/me"))
+}
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A day as browsers send it, from its first second in UTC.
@@ -96,9 +125,8 @@ pub(crate) async fn sign_out_everywhere(
 ) -> Result<Response, PageFailure> {
     let by = form.actor();
     form.fields.finish()?;
-    let removed = Cookie::Session.remove(&core.settings.site);
+    let leaving = signed_out(&core);
     let user_name = form.account.user_name;
     to_the_end(async move { core.sign_out_everywhere(&by, user_name.as_str()).await }).await?;
-    let headers = AppendHeaders([(header::SET_COOKIE, removed)]);
-    Ok((headers, Redirect::to("/sign-in")).into_response())
+    Ok(leaving)
 }

@@ -109,6 +109,8 @@ pub(crate) fn router(core: App) -> Router {
         .route("/me/sign-out-everywhere", post(me::sign_out_everywhere))
         .route("/me/delegates", post(me::delegate))
         .route("/me/delegates/{id}/end", post(me::end_delegation))
+        .route("/me/delegates/{id}/accept", post(me::accept_delegation))
+        .route("/me/delegates/{id}/decline", post(me::decline_delegation))
         .route("/assets/bailiwick.css", get(assets::stylesheet))
         .route("/assets/icon.svg", get(assets::icon));
     let oauth = Router::new()

@@ -19,7 +19,7 @@ use super::{
         AccountView, ApplicationView, CallView, DelegationView, RequestView, SessionView,
         WaitingView,
     },
-    waiting::FoldedView,
+    waiting::{FoldedView, HiddenView},
 };
 use crate::people::Roles;
 
@@ -125,6 +125,8 @@ pub(crate) struct ApprovalsPage<'a> {
     pub(crate) waiting: Vec<WaitingView>,
     /// Agents that ask very often, one line each.
     pub(crate) folded: Vec<FoldedView>,
+    /// How much waits that is not listed, by application.
+    pub(crate) hidden: Vec<HiddenView>,
     pub(crate) of_one_agent: bool,
 }
 

@@ -141,16 +141,15 @@ pub(crate) async fn accept_invitation(
 ) -> Result<Response, PageFailure> {
     let VisitorForm {
         mut fields,
-        previous,
+        before,
         form_token,
     } = form;
     let password = new_password(&mut fields)?;
     fields.finish()?;
     let digest = Secret::received(&link).digest();
     let account = core.invited(&digest).await?;
-    let previous = previous.map(|cookie| cookie.digest());
     let issuer = Arc::clone(&core);
-    let accepted = async move { issuer.accept_invitation(&digest, password, previous).await };
+    let accepted = async move { issuer.accept_invitation(&digest, password, before).await };
     match to_the_end(accepted).await {
         Ok(browser) => Ok(signed_in(&core, &browser, None)),
         Err(error) => {
@@ -199,7 +198,7 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, PageFailure> {
     let VisitorForm {
         mut fields,
-        previous,
+        before,
         form_token,
     } = form;
     let user_name = fields.required("user_name")?;
@@ -209,9 +208,8 @@ pub(crate) async fn sign_in(
     }
     .path();
     fields.finish()?;
-    let previous = previous.map(|cookie| cookie.digest());
     let (typed_name, issuer) = (user_name.clone(), Arc::clone(&core));
-    let attempt = async move { issuer.sign_in(&typed_name, password, previous).await };
+    let attempt = async move { issuer.sign_in(&typed_name, password, before).await };
     match to_the_end(attempt).await {
         Ok(browser) => Ok(signed_in(&core, &browser, next)),
         Err(error) => {
@@ -240,9 +238,14 @@ pub(crate) async fn sign_out(
     form.fields.finish()?;
     core.sign_out(&form.cookie, form.account.user_name.as_str())
         .await?;
-    let removed = Cookie::Session.remove(&core.settings.site);
-    let headers = AppendHeaders([(header::SET_COOKIE, removed)]);
-    Ok((headers, Redirect::to("/sign-in")).into_response())
+    Ok(signed_out(&core))
+}
+
+/// Takes everything from a browser that says whose it was.
+pub(super) fn signed_out(core: &App) -> Response {
+    let removed = [Cookie::Session, Cookie::Began];
+    let removed = removed.map(|cookie| (header::SET_COOKIE, cookie.remove(&core.settings.site)));
+    (AppendHeaders(removed), Redirect::to("/sign-in")).into_response()
 }
 
 fn new_password(fields: &mut Fields) -> Result<NewPassword, Failure> {
@@ -261,9 +264,12 @@ pub(super) fn signed_in(
     let age_s = core.settings.browser_absolute.as_secs();
     let planted = Cookie::Session.plant(site, &browser.cookie, Some(age_s));
     let removed = Cookie::Visitor.remove(site);
+    let began = browser.began.as_ref();
+    let began = began.map(|fresh| Cookie::Began.plant(site, fresh, None));
     let headers = AppendHeaders([(header::SET_COOKIE, planted), (header::SET_COOKIE, removed)]);
+    let began = began.map(|cookie| AppendHeaders([(header::SET_COOKIE, cookie)]));
     let next = next.unwrap_or_else(|| start(browser.account.roles));
-    (headers, Redirect::to(next.as_str())).into_response()
+    (headers, began, Redirect::to(next.as_str())).into_response()
 }
 
 /// Where an account begins: with what it is there for.

@@ -465,32 +465,34 @@ impl ApplicationView {
 /// Somebody who stands in, as one of the two reads it.
 #[derive(Debug)]
 pub(crate) struct DelegationView {
-    /// The number, for ending it; absent where it is the other's to end.
-    pub(crate) id: Option<String>,
+    pub(crate) id: String,
     pub(crate) sentence: String,
+    /// The reader gave it, and may end it; otherwise they are the one who stands in.
+    pub(crate) given: bool,
+    /// The one who is to stand in has not answered yet.
+    pub(crate) unanswered: bool,
 }
 
 impl DelegationView {
     pub(crate) fn of(delegation: &Delegation, account: &Account) -> Self {
-        let mine = delegation.from == account.user_name.as_str();
-        let (from, until) = (
+        let Delegation { from, to, .. } = delegation;
+        let given = from == account.user_name.as_str();
+        let (start, end) = (
             clock_time(delegation.starts_at),
             clock_time(delegation.ends_at),
         );
-        let sentence = if mine {
-            format!(
-                "{} decides for you from {from} until {until}.",
-                delegation.to
-            )
-        } else {
-            format!(
-                "You decide for {} from {from} until {until}.",
-                delegation.from
-            )
+        let when = format!("from {start} until {end}");
+        let sentence = match (given, delegation.accepted) {
+            (true, true) => format!("{to} decides for you {when}."),
+            (true, false) => format!("{to} is asked to decide for you {when}."),
+            (false, true) => format!("You decide for {from} {when}."),
+            (false, false) => format!("{from} asks you to decide for them {when}."),
         };
         Self {
-            id: mine.then(|| delegation.id.clone()),
+            id: delegation.id.clone(),
             sentence,
+            given,
+            unanswered: !delegation.accepted,
         }
     }
 }

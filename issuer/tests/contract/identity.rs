@@ -10,13 +10,16 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use bailiwick_issuer::{IdentityProvider, Issuer};
+use bailiwick_issuer::{CatalogueSource, IdentityProvider, Issuer};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::harness::{Browser, PASSWORD, Reply, START, World};
+use crate::{
+    harness::{Browser, FakeGateway, PASSWORD, Reply, START, World, details},
+    oauth_client::{Client, REDIRECT},
+};
 
 /// What the provider says, and how it was asked.
 struct Lies {
@@ -26,6 +29,8 @@ struct Lies {
     header: Mutex<Value>,
     key: Mutex<[u8; 32]>,
     refuses: Mutex<bool>,
+    /// It promises to name itself in its answers.
+    names_itself: Mutex<bool>,
     nonce: Mutex<String>,
     asked: Mutex<BTreeMap<String, String>>,
 }
@@ -46,6 +51,7 @@ async fn metadata(State(lies): State<Arc<Lies>>) -> Json<Value> {
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA", "HS256", "none"],
+        "authorization_response_iss_parameter_supported": *lies.names_itself.lock().unwrap(),
     }))
 }
 
@@ -102,6 +108,7 @@ async fn trusting() -> (World, Arc<Lies>) {
         header: Mutex::new(json!({"alg": "EdDSA", "kid": "k"})),
         key: Mutex::new(TRUE_KEY),
         refuses: Mutex::new(false),
+        names_itself: Mutex::new(false),
         nonce: Mutex::default(),
         asked: Mutex::default(),
     });
@@ -115,6 +122,8 @@ async fn trusting() -> (World, Arc<Lies>) {
     let mut world = World::new().await;
     world.issuer.take().unwrap().close().await;
     let mut config = crate::harness::config(world.dir(), &world.clock, crate::harness::ORIGIN);
+    let source: Arc<dyn CatalogueSource> = Arc::<FakeGateway>::clone(&world.gateway);
+    config.catalogue = Some(source);
     let roles = [
         ("approvers".to_owned(), vec!["approver".to_owned()]),
         ("admins".to_owned(), vec!["admin".to_owned()]),
@@ -187,6 +196,7 @@ async fn person_whom_the_provider_vouches_for_is_signed_in_with_their_groups_rol
     assert!(asked["code_verifier"].len() >= 43, "{asked:?}");
 
     // Another group next time: another role, the same account.
+    world.invited("olga", &["admin"]).await;
     *lies.claims.lock().unwrap() = json!({"groups": ["admins"], "preferred_username": "other"});
     let (mut browser, reply) = signs_in(&world, &lies).await;
     assert_eq!(reply.status, 303);
@@ -379,4 +389,77 @@ async fn issuer_without_a_provider_offers_none_and_one_that_is_away_says_so() {
     let reply = world.browser().get("/sign-in/identity").await;
     assert_eq!(reply.verdict(), (502, "identity_provider_unavailable"));
     issuer.close().await;
+}
+
+#[tokio::test]
+async fn answer_without_a_name_is_refused_where_the_provider_promises_one() {
+    let (world, lies) = trusting().await;
+    for (promises, named, good) in [
+        (false, false, true),
+        (false, true, true),
+        (true, true, true),
+        (true, false, false),
+    ] {
+        *lies.names_itself.lock().unwrap() = promises;
+        let mut browser = world.browser();
+        let state = parameter(&departs(&mut browser, &lies).await, "state");
+        let name = format!("&iss={}", lies.issuer);
+        let more = format!("&code=c{}", if named { &name } else { "" });
+        let reply = returns(&mut browser, &state, &more).await;
+        if good {
+            assert_eq!(reply.status, 303, "{promises} {named}: {}", reply.body);
+        } else {
+            assert_eq!(reply.verdict(), (403, "identity_refused"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn groups_do_not_take_the_role_admin_from_the_last_who_has_it() {
+    let (world, lies) = trusting().await;
+    *lies.claims.lock().unwrap() = json!({"groups": ["admins"]});
+    assert_eq!(signs_in(&world, &lies).await.1.status, 303);
+    *lies.claims.lock().unwrap() = json!({"groups": ["approvers"]});
+    let (_, refused) = signs_in(&world, &lies).await;
+    assert_eq!(refused.verdict(), (403, "not_admitted"));
+    let (event, fields) = world.record().pop().unwrap();
+    assert_eq!(event, "sign_in_refused");
+    assert_eq!(fields["subject"], "subject-1");
+    let operator = world.bearer("operator.token");
+    let grace = world.get_as("/v1/accounts/grace", &operator).await.json();
+    assert_eq!(grace["roles"], json!(["admin"]));
+    world.invited("olga", &["admin"]).await;
+    assert_eq!(signs_in(&world, &lies).await.1.status, 303);
+}
+
+#[tokio::test]
+async fn person_approves_nothing_asked_for_under_the_name_their_provider_has_for_them() {
+    let (world, lies) = trusting().await;
+    let metadata = json!({"client_name": "Robot", "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "client_secret_post"});
+    let client = Client::register_as(&world, &metadata).await;
+    let wish = details().to_string();
+    let fields = [
+        ("client_id", client.id.as_str()),
+        ("client_secret", client.secret.as_deref().unwrap()),
+        ("authorization_details", wish.as_str()),
+    ];
+    for (subject, own) in [("subject-1", false), (client.id.as_str(), true)] {
+        let name = if own { "robot" } else { "grace" };
+        *lies.claims.lock().unwrap() = json!({"sub": subject, "preferred_username": name});
+        let (mut browser, reply) = signs_in(&world, &lies).await;
+        assert_eq!(reply.status, 303, "{}", reply.body);
+        world.assign("default", name).await;
+        let asked = world
+            .post_form("/oauth/device_authorization", &fields)
+            .await
+            .json();
+        let form = browser.open(&asked).await.with("decision", "approve");
+        let reply = browser.submit(&form).await;
+        if own {
+            assert_eq!(reply.verdict(), (403, "self_approval"));
+        } else {
+            assert_eq!(reply.status, 303, "{}", reply.body);
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::{
-    harness::World,
+    harness::{ApprovalForm, Browser, PASSWORD, World},
     oauth_client::{Client, parameter},
 };
 
@@ -121,4 +121,90 @@ async fn step_up_without_a_live_session_of_this_browser_is_a_first_request() {
     let operator = world.bearer("operator.token");
     world.post_json("/v1/revocations", &operator, &body).await;
     assert!(!adds(&mut browser, &client).await, "after its end");
+}
+
+/// A client whose session of `ada` lives in this browser, and its request for more.
+async fn stepping_up(world: &World, browser: &mut Browser) -> (Client, ApprovalForm) {
+    let client = Client::register(world).await;
+    let code = client.code(browser, READ).await;
+    assert_eq!(client.redeem(world, &code).await.status, 200);
+    let form = client.asks(browser, Some(WRITE)).await;
+    assert!(form.page.contains("held already"), "{}", form.page);
+    (client, form.with("decision", "approve"))
+}
+
+#[tokio::test]
+async fn step_up_counts_only_while_the_session_it_builds_on_lives() {
+    for ends in [false, true] {
+        let (world, mut browser) = World::with_approver().await;
+        let (_, form) = stepping_up(&world, &mut browser).await;
+        if ends {
+            let body = json!({"application": "default"}).to_string();
+            let ended = world.operate("/v1/revocations", &body).await;
+            assert_eq!(ended.status, 200, "{}", ended.body);
+            let page = browser.get(&form.path).await.body;
+            assert!(page.contains("has ended or is somebody else"), "{page}");
+            assert!(!page.contains("id=\"approve\""), "{page}");
+        }
+        let reply = browser.submit(&form).await;
+        if ends {
+            assert_eq!(reply.verdict(), (409, "held_session_over"));
+        } else {
+            assert_eq!(reply.status, 303, "{}", reply.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_one_person_holds_is_not_shown_to_the_next_at_the_same_browser() {
+    let (world, mut browser) = World::with_approver().await;
+    world.approver("bob", &["default"]).await;
+    let (client, form) = stepping_up(&world, &mut browser).await;
+    let plain = client.asks(&mut browser, None).await;
+    // The session is over, the browser goes on: nobody signed out.
+    world.advance(12 * 60 * 60);
+    let code = {
+        browser.sign_in("ada", PASSWORD).await;
+        client.code(&mut browser, READ).await
+    };
+    assert_eq!(client.redeem(&world, &code).await.status, 200);
+    let form_now = client.asks(&mut browser, Some(WRITE)).await;
+    assert!(form_now.page.contains("held already"));
+    browser
+        .cookies
+        .retain(|(name, _)| name != "bailiwick_session");
+    let waiting = browser
+        .get(&crate::oauth_client::address(&client.parameters(None)))
+        .await;
+    assert_eq!(browser.sign_in("bob", PASSWORD).await.status, 303);
+    for foreign in [&form, &form_now] {
+        let page = browser.get(&foreign.path).await;
+        assert!(!page.body.contains("held already"), "{}", page.body);
+    }
+    assert_eq!(
+        browser.get(&form_now.path).await.verdict(),
+        (403, "other_browser")
+    );
+    // What builds on nothing may be decided by whoever sits there.
+    assert_eq!(browser.get(&waiting.location()).await.status, 200);
+    let anew = client.asks(&mut browser, Some(WRITE)).await;
+    assert!(!anew.page.contains("held already"), "{}", anew.page);
+    assert_ne!(plain.path, anew.path);
+}
+
+#[tokio::test]
+async fn signing_in_again_as_the_same_person_keeps_what_is_held_and_signing_out_does_not() {
+    let (world, mut browser) = World::with_approver().await;
+    let (client, _) = stepping_up(&world, &mut browser).await;
+    browser
+        .cookies
+        .retain(|(name, _)| name != "bailiwick_session");
+    assert_eq!(browser.sign_in("ada", PASSWORD).await.status, 303);
+    let form = client.asks(&mut browser, Some(WRITE)).await;
+    assert!(form.page.contains("held already"), "the same person");
+    let out = browser.send("/sign-out", &[]).await;
+    assert_eq!(out.status, 303, "{}", out.body);
+    assert_eq!(browser.sign_in("ada", PASSWORD).await.status, 303);
+    let form = client.asks(&mut browser, Some(WRITE)).await;
+    assert!(!form.page.contains("held already"), "after signing out");
 }

@@ -181,22 +181,45 @@ async fn holder_of_a_narrowed_token_ends_its_own_block_and_no_more() {
 }
 
 #[tokio::test]
-async fn thirty_two_blocks_of_a_session_may_be_given_back_and_one_more_may_not() {
+async fn sub_agent_uses_up_its_own_share_of_what_may_be_given_back_and_no_other() {
     let (world, mut browser) = World::with_approver().await;
     let granted = granted(&world, &mut browser).await;
     let scope = [("scope", "tool:files.read_file")];
-    for _ in 0..32 {
-        let child = exchange(&world, token(&granted), &scope).await.json();
-        assert_eq!(revoke(&world, token(&child)).await.status, 200);
-    }
     let child = exchange(&world, token(&granted), &scope).await.json();
-    let refused = revoke(&world, token(&child)).await;
-    assert_eq!(refused.oauth(), (429, "temporarily_unavailable".to_owned()));
+    let sibling = exchange(&world, token(&granted), &scope).await.json();
+    let gives_back = async |parent: &Value| {
+        let made = exchange(&world, token(parent), &scope).await.json();
+        revoke(&world, token(&made)).await
+    };
+    let too_many = (429, "temporarily_unavailable".to_owned());
+    // A grandchild has eight of its parent's thirty-two.
+    let grandchild = exchange(&world, token(&child), &scope).await.json();
+    for _ in 0..8 {
+        assert_eq!(gives_back(&grandchild).await.status, 200);
+    }
+    assert_eq!(gives_back(&grandchild).await.oauth(), too_many);
+    for _ in 8..32 {
+        assert_eq!(gives_back(&child).await.status, 200);
+    }
+    assert_eq!(gives_back(&child).await.oauth(), too_many);
+    assert_eq!(gives_back(&sibling).await.status, 200, "their own share");
     assert_eq!(
         revoke(&world, token(&granted)).await.status,
         200,
         "the session still"
     );
+}
+
+#[tokio::test]
+async fn hundred_and_twenty_eight_blocks_of_a_session_may_be_given_back_and_no_more() {
+    let (world, mut browser) = World::with_approver().await;
+    let granted = granted(&world, &mut browser).await;
+    let scope = [("scope", "tool:files.read_file")];
+    for n in 0..=128 {
+        let child = exchange(&world, token(&granted), &scope).await.json();
+        let status = revoke(&world, token(&child)).await.status;
+        assert_eq!(status == 200, n < 128, "{n}");
+    }
 }
 
 #[tokio::test]

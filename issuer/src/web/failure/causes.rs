@@ -1,0 +1,177 @@
+//! What the errors of the domain are at this edge.
+
+use super::{Failure, Fault, sentence};
+use crate::{
+    applications::ApplicationError,
+    approval::DecisionError,
+    narrowing::NarrowingError,
+    people::{
+        AccountError, DelegationError, SetupError, SignInError, identity::IdentityError,
+        provider::ProviderError,
+    },
+    revocation_feed::RevokeError,
+};
+
+impl From<DecisionError> for Failure {
+    fn from(error: DecisionError) -> Self {
+        let fault = match &error {
+            DecisionError::NotFound => Fault::RequestNotFound,
+            DecisionError::AlreadyApproved => Fault::AlreadyApproved,
+            DecisionError::AlreadyDenied => Fault::AlreadyDenied,
+            DecisionError::Expired => Fault::RequestExpired,
+            DecisionError::NotWhatWasShown => Fault::RequestChanged,
+            DecisionError::NotYours => Fault::NotYourApplication,
+            DecisionError::ToolNotAllowed(_) => Fault::ToolNotAllowed,
+            DecisionError::BeyondCeiling(_) => Fault::BeyondCeiling,
+            DecisionError::SelfApproval | DecisionError::MaybeSelf => Fault::SelfApproval,
+            DecisionError::HeldOver => Fault::HeldOver,
+            DecisionError::SamePerson => Fault::SamePerson,
+            DecisionError::WiderThanFirst => Fault::ApprovalWidened,
+            DecisionError::Narrowing(narrowing) => match narrowing {
+                NarrowingError::Nothing => Fault::ApprovalEmpty,
+                NarrowingError::ToolNotRequested(_)
+                | NarrowingError::ResourceNotRequested(_)
+                | NarrowingError::ResourceWidened { .. }
+                | NarrowingError::DurationWidened { .. } => Fault::ApprovalWidened,
+                NarrowingError::NotAPath { .. } => Fault::InvalidResource,
+                NarrowingError::NotADuration(_) | NarrowingError::NoTime => Fault::InvalidDuration,
+            },
+            DecisionError::TooLarge(_) => Fault::ApprovalTooLarge,
+            DecisionError::TooManyWords { .. } => Fault::TextTooLong,
+            DecisionError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            DecisionError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        let fault = match &error {
+            SetupError::LinkUsed => Fault::SetupLinkUsed,
+            SetupError::InvitationUsed => Fault::InvitationUsed,
+            SetupError::UserName(_) | SetupError::Password(_) | SetupError::PasswordsDiffer => {
+                Fault::AccountRefused
+            }
+            SetupError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            SetupError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let fault = match &error {
+            AccountError::NotFound(_) => Fault::AccountNotFound,
+            AccountError::UserName(_) | AccountError::Workload => Fault::AccountRefused,
+            AccountError::Taken(_) => Fault::AccountExists,
+            AccountError::Role(_) | AccountError::NoRole => Fault::InvalidRole,
+            AccountError::LastAdmin(_) => Fault::LastAdmin,
+            AccountError::Disabled(_) => Fault::AccountDisabled,
+            AccountError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            AccountError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<DelegationError> for Failure {
+    fn from(error: DelegationError) -> Self {
+        let fault = match &error {
+            DelegationError::NotFound => Fault::DelegationNotFound,
+            DelegationError::NotAnApprover(_)
+            | DelegationError::Self_
+            | DelegationError::Period
+            | DelegationError::TooManyGiven
+            | DelegationError::TooManyAccepted
+            | DelegationError::Account(_)
+            | DelegationError::Unavailable(_) => Fault::InvalidDelegation,
+        };
+        match error {
+            DelegationError::Account(cause) => cause.into(),
+            DelegationError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Unavailable(cause) => cause.into(),
+            RevokeError::NotYours => {
+                Self::new(Fault::NotYourApplication, sentence(&error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<ApplicationError> for Failure {
+    fn from(error: ApplicationError) -> Self {
+        let fault = match &error {
+            ApplicationError::NotFound(_) => Fault::ApplicationNotFound,
+            ApplicationError::Taken(_) => Fault::ApplicationExists,
+            ApplicationError::NotAnApprover(_) => Fault::InvalidRole,
+            ApplicationError::Id
+            | ApplicationError::Name(_)
+            | ApplicationError::Branding
+            | ApplicationError::Durations
+            | ApplicationError::Depth
+            | ApplicationError::TooManyTools
+            | ApplicationError::Redirect(_)
+            | ApplicationError::TooManyRedirects
+            | ApplicationError::TooManyRules => Fault::InvalidApplication,
+            ApplicationError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            ApplicationError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        let fault = match &error {
+            IdentityError::NoProvider => Fault::NoIdentityProvider,
+            IdentityError::NoAttempt => Fault::SignInNotBegun,
+            IdentityError::TooMany => Fault::TooManyAttempts,
+            IdentityError::Provider(ProviderError::Unusable(_)) => Fault::ProviderUnavailable,
+            IdentityError::OtherProvider
+            | IdentityError::Refused
+            | IdentityError::Provider(ProviderError::Code(_) | ProviderError::NotBelieved(_)) => {
+                Fault::IdentityRefused
+            }
+            IdentityError::NoName
+            | IdentityError::Taken(_)
+            | IdentityError::NoRole
+            | IdentityError::LastAdmin(_)
+            | IdentityError::Disabled => Fault::NotAdmitted,
+            IdentityError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            IdentityError::Unavailable(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<SignInError> for Failure {
+    fn from(error: SignInError) -> Self {
+        let detail = sentence(&error.to_string());
+        match error {
+            SignInError::Wrong => Self::new(Fault::SignInFailed, detail),
+            SignInError::TooMany(wait) => {
+                Self::new(Fault::TooManyAttempts, detail).after(wait.retry_after)
+            }
+            SignInError::Unavailable(cause) => cause.into(),
+        }
+    }
+}
