@@ -26,8 +26,8 @@ pub const MAX_PATHS_OF_A_GRANT: usize = 32;
 pub struct Effective {
     /// The earliest end that any block sets: the first moment that is refused.
     pub expires_at: Timestamp,
-    /// The grants that remain, narrowed: each as one entry for every path that is left of it, at
-    /// most [`MAX_PATHS_OF_A_GRANT`].
+    /// The grants that remain, narrowed: each as one entry for every path that is left of it, up
+    /// to a number.
     pub grants: Vec<EffectiveGrant>,
     /// How many paths that are left of grants are not listed.
     #[serde(skip_serializing_if = "is_zero")]
@@ -54,6 +54,11 @@ pub struct EffectiveGrant {
 impl Effective {
     /// Works out what `chain` can still do.
     pub fn of(chain: &Chain) -> Self {
+        Self::listing(chain, MAX_PATHS_OF_A_GRANT)
+    }
+
+    /// The same, with at most `most` paths of each grant of the authority block.
+    pub fn listing(chain: &Chain, most: usize) -> Self {
         let authority = chain.authority();
         let caveats: Vec<&Caveat> = chain
             .blocks()
@@ -74,7 +79,7 @@ impl Effective {
                 _ => None,
             })
             .fold(authority.expires_at, Ord::min);
-        let (grants, paths_left_out) = grants(&authority.grants, &caveats);
+        let (grants, paths_left_out) = grants(&authority.grants, &caveats, most);
         let remaining: HashSet<&str> = grants.iter().map(|grant| grant.tool.as_str()).collect();
         Self {
             expires_at,
@@ -129,8 +134,32 @@ impl Effective {
     }
 }
 
+impl Chain {
+    /// Whether one grant and every block leave this tool, with this access, on everything at or
+    /// below a path. Conditions on arguments are a matter of the call.
+    pub fn leaves(&self, tool: &str, access: Access, path: &ResourcePath) -> bool {
+        let granted = self.authority().grants.iter().any(|grant| {
+            grant.tool.as_str() == tool && grant.access == access && path.is_under(&grant.path)
+        });
+        let mut caveats = self.blocks().iter().flat_map(|b| &b.content.caveats);
+        granted
+            && caveats.all(|caveat| match caveat {
+                Caveat::Tools(names) => names.iter().any(|name| name == tool),
+                Caveat::Access(words) => words.iter().any(|word| word == access.as_str()),
+                Caveat::ResourceUnder(tops) => {
+                    tops.iter().any(|top| path.segments().starts_with(top))
+                }
+                Caveat::Expiry { .. }
+                | Caveat::Depth(_)
+                | Caveat::Audience(_)
+                | Caveat::Argument(_)
+                | Caveat::ClosedWorld(_) => true,
+            })
+    }
+}
+
 /// The grants that the caveats leave, and how many paths of them are not listed.
-fn grants(granted: &[Grant], caveats: &[&Caveat]) -> (Vec<EffectiveGrant>, usize) {
+fn grants(granted: &[Grant], caveats: &[&Caveat], most: usize) -> (Vec<EffectiveGrant>, usize) {
     let tools: Vec<HashSet<&str>> = caveats.iter().filter_map(|c| one_of(c, tools)).collect();
     let access: Vec<HashSet<&str>> = caveats.iter().filter_map(|c| one_of(c, access)).collect();
     let paths = Paths::left_by(caveats.iter().copied());
@@ -153,10 +182,10 @@ fn grants(granted: &[Grant], caveats: &[&Caveat]) -> (Vec<EffectiveGrant>, usize
         match paths.of(grant.path.segments()) {
             Left::Whole => left.push(narrowed(grant.path.clone())),
             Left::Under(deeper) => {
-                let listed = deeper.iter().take(MAX_PATHS_OF_A_GRANT);
+                let listed = deeper.iter().take(most);
                 let listed = listed.filter_map(|path| ResourcePath::from_segments(*path).ok());
                 left.extend(listed.map(narrowed));
-                let more = deeper.len().saturating_sub(MAX_PATHS_OF_A_GRANT);
+                let more = deeper.len().saturating_sub(most);
                 left_out = left_out.saturating_add(more);
             }
         }

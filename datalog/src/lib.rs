@@ -42,7 +42,7 @@ pub use caveat::{
     ArgumentConstraint, ArgumentRule, Caveat, ConstraintError, HostRule, Scalar, UrlRule,
 };
 pub use chain::{Chain, ChainBlock, ChainError, EncodedChain};
-pub use effective::{Effective, EffectiveGrant};
+pub use effective::{Effective, EffectiveGrant, MAX_PATHS_OF_A_GRANT};
 pub use exact_call::{CallDigest, CallDigestError, ExactUse};
 pub use later_block::LaterBlock;
 pub use name::{

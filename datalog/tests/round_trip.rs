@@ -11,8 +11,8 @@
 mod strategy;
 
 use bailiwick_datalog::{
-    Audience, Authority, Caveat, Chain, Grant, LaterBlock, Request, ResourcePath, Timestamp,
-    ToolLimit, ToolName, reference,
+    Access, Audience, Authority, Caveat, Chain, Grant, LaterBlock, Request, ResourcePath,
+    Timestamp, ToolLimit, ToolName, reference,
 };
 use biscuit_auth::{Biscuit, KeyPair, builder::Algorithm};
 use proptest::prelude::*;
@@ -213,5 +213,46 @@ fn of_what_blocks_leave_of_a_grant_at_most_thirty_two_paths_are_listed() {
         assert_eq!(said, left_out > 0);
         let json = serde_json::to_value(&effective).unwrap();
         assert_eq!(json.get("paths_left_out").is_some(), left_out > 0);
+    }
+}
+
+#[test]
+fn tool_is_left_where_one_grant_and_every_block_leave_it_however_many_paths_they_list() {
+    let path = |text: &str| ResourcePath::parse(text).unwrap();
+    let numbered = |number: usize| ["files", "reports", &number.to_string()].map(str::to_owned);
+    let list: Vec<Vec<String>> = (0..33).map(|number| numbered(number).to_vec()).collect();
+    let block = LaterBlock {
+        caveats: vec![
+            Caveat::ResourceUnder(list),
+            Caveat::Tools(vec!["files.read_file".to_owned()]),
+            Caveat::Access(vec!["read".to_owned()]),
+        ],
+        ..LaterBlock::default()
+    };
+    let token = append(&mint(&authority()), &block);
+    let chain = Chain::decode_unverified(&token.to_vec().unwrap()).unwrap();
+    // The last one in the order in which paths are listed.
+    let last = path("files/reports/9");
+    let shown = bailiwick_datalog::Effective::of(&chain);
+    assert!(shown.grants.iter().all(|grant| grant.path != last));
+    let all = bailiwick_datalog::Effective::listing(&chain, 33);
+    assert_eq!((all.grants.len(), all.paths_left_out), (33, 0));
+    assert!(chain.leaves("files.read_file", Access::Read, &last));
+    assert!(chain.leaves(
+        "files.read_file",
+        Access::Read,
+        &path("files/reports/9/deep")
+    ));
+    for (tool, access, other) in [
+        ("files.search", Access::Read, "files/reports/9"),
+        ("files.read_file", Access::Write, "files/reports/9"),
+        ("files.read_file", Access::Read, "files/reports/33"),
+        ("files.read_file", Access::Read, "files/reports"),
+        ("files.read_file", Access::Read, "files/reports/90"),
+    ] {
+        assert!(
+            !chain.leaves(tool, access, &path(other)),
+            "{tool} {access} {other}"
+        );
     }
 }

@@ -247,15 +247,13 @@ impl Core {
     }
 }
 
-/// Whether every wanted resource of every wanted tool is left in the token.
+/// Whether every wanted resource of every wanted tool is left in the token: in the chain itself,
+/// of which a list may show a part alone.
 fn check_left(scopes: &[ToolScope], subject: &LiveToken) -> Result<(), ExchangeError> {
+    let chain = subject.verified.chain();
     for scope in scopes {
         for path in &scope.resources {
-            let left = subject.effective.grants.iter().any(|grant| {
-                grant.tool == scope.name.as_str()
-                    && grant.access == scope.access
-                    && path.is_under(&grant.path)
-            });
+            let left = chain.leaves(scope.name.as_str(), scope.access, path);
             if !left {
                 let why = format!("tool `{}` on `{path}` is not left in the token", scope.name);
                 return Err(ExchangeError::DetailsWidened(visible_line(&why)));

@@ -5,7 +5,7 @@
 //! not ended, and none of its blocks was given back. Everything else about it is not said: to a
 //! stranger a forged token, an expired one and one of another application look alike.
 
-use bailiwick_datalog::{Caveat, Effective, RevocationId};
+use bailiwick_datalog::{Caveat, Chain, Effective, MAX_PATHS_OF_A_GRANT, RevocationId};
 use bailiwick_verifier::VerifiedToken;
 use serde_json::{Value, json};
 
@@ -21,6 +21,10 @@ use crate::{
 const MAX_REVOKED_BLOCKS: i64 = 128;
 /// Of what may be given back below a block, a block made from it may use up one part in so many.
 const SHARE: i64 = 4;
+
+/// Most paths that answers list of a token with one grant. One with more grants has fewer for each,
+/// and none fewer than people are shown; [`Effective::paths_left_out`] says how many are missing.
+const MAX_LISTED_PATHS: usize = 4_096;
 
 /// A token that is live at this moment, with its session.
 #[derive(Debug)]
@@ -62,7 +66,7 @@ impl Core {
         if ids.iter().any(given_back) {
             return Ok(None);
         }
-        let effective = Effective::of(verified.chain());
+        let effective = effective(verified.chain());
         Ok(Some(LiveToken {
             verified,
             session,
@@ -145,6 +149,13 @@ async fn has_room(
     Ok(true)
 }
 
+/// What a chain leaves, with as many paths as answers list.
+fn effective(chain: &Chain) -> Effective {
+    let grants = chain.authority().grants.len();
+    let each = MAX_LISTED_PATHS.checked_div(grants).unwrap_or_default();
+    Effective::listing(chain, each.max(MAX_PATHS_OF_A_GRANT))
+}
+
 impl LiveToken {
     /// The scope that is left.
     pub(crate) fn scope(&self) -> String {
@@ -212,6 +223,7 @@ impl LiveToken {
             "scope": self.scope(),
             "authorization_details": self.authorization_details(),
             "conditions": self.effective.conditions,
+            "paths_left_out": self.effective.paths_left_out,
             "token_type": self.token_type(),
             "iss": issuer,
             "aud": authority.audience.as_str(),

@@ -333,6 +333,32 @@ async fn exchange_never_widens_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn every_path_that_is_left_is_listed_and_can_be_exchanged_and_no_other() {
+    let (world, mut browser) = World::with_approver().await;
+    let granted = granted(&world, &mut browser).await;
+    let paths: Vec<String> = (0..33).map(|n| format!("files/reports/p{n:02}")).collect();
+    let details = |resources: Value| narrower(|d| d["tools"][0]["resources"] = resources);
+    let many = details(json!(paths));
+    let reply = exchange(&world, token(&granted), &[("authorization_details", &many)]).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let narrowed = reply.json();
+    let listed = &narrowed["authorization_details"][0]["tools"][0]["resources"];
+    assert_eq!(*listed, json!(paths));
+    let seen = introspect(&world, token(&narrowed)).await;
+    assert_eq!(
+        seen["authorization_details"][0]["tools"][0]["resources"],
+        json!(paths)
+    );
+    assert_eq!(seen["paths_left_out"], 0);
+    for (path, status) in [("files/reports/p32", 200), ("files/reports/p33", 400)] {
+        let one = details(json!([path]));
+        let one = [("authorization_details", one.as_str())];
+        let reply = exchange(&world, token(&narrowed), &one).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.body);
+    }
+}
+
+#[tokio::test]
 async fn token_is_handed_on_as_often_as_its_depth_allows() {
     let (world, mut browser) = World::with_approver().await;
     let granted = granted(&world, &mut browser).await;
