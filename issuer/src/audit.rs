@@ -17,7 +17,8 @@ use bailiwick_verifier::audit::{AuditError as ChainError, Chain};
 use serde_json::Value;
 use thiserror::Error;
 
-/// Far above the longest line: a request body is 64 KiB at most.
+/// Longest line that is written, its line break included, and that [`read_tail`] is sure to find
+/// whole behind another that was cut short.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
 /// Why an event could not be recorded, or the file not be opened.
@@ -35,6 +36,12 @@ pub enum AuditLogError {
     /// The line could not be made.
     #[error("the audit line cannot be written")]
     Line(#[source] ChainError),
+    /// The line is longer than what reads it takes.
+    #[error("the audit line has {bytes} bytes, more than {MAX_LINE_BYTES}")]
+    TooLong {
+        /// How many, with the line break.
+        bytes: u64,
+    },
     /// An earlier failure left the file in an unknown state.
     #[error("the audit file is not usable after an earlier failure")]
     Unusable,
@@ -134,6 +141,10 @@ impl Writer {
             .append(at, event, fields)
             .map_err(AuditLogError::Line)?;
         line.push('\n');
+        let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        if bytes > MAX_LINE_BYTES {
+            return Err(AuditLogError::TooLong { bytes });
+        }
         let written = self
             .file
             .write_all(line.as_bytes())
@@ -147,9 +158,7 @@ impl Writer {
                 .is_ok();
             return Err(error.into());
         }
-        self.length = self
-            .length
-            .saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        self.length = self.length.saturating_add(bytes);
         self.chain = next;
         Ok(())
     }
@@ -223,6 +232,29 @@ mod tests {
             log.record(AT, "two", json!({})).await.unwrap();
             assert_eq!(verify(lines(dir.path())).unwrap().lines, 5, "{padding:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn line_of_a_mebibyte_is_written_and_read_back_and_one_byte_more_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::open(dir.path()).unwrap();
+        log.record(AT, "one", json!({"a": ""})).await.unwrap();
+        let line = |fill: usize| json!({"a": "x".repeat(fill)});
+        // Every line of one digit's number is as long, but for what fills it.
+        let fill = 1024 * 1024 - (lines(dir.path())[0].len() + 1);
+        let refused = log.record(AT, "two", line(fill + 1)).await;
+        let bytes = 1024 * 1024 + 1;
+        assert!(matches!(refused, Err(AuditLogError::TooLong { bytes: b }) if b == bytes));
+        log.record(AT, "two", line(fill)).await.unwrap();
+        assert_eq!(lines(dir.path())[1].len() + 1, 1024 * 1024);
+        drop(log);
+        let path = dir.path().join("issuer.jsonl");
+        let mut text = fs::read(&path).unwrap();
+        text.resize(text.len() + 1024 * 1024 - 1, b'x');
+        fs::write(&path, text).unwrap();
+        let log = AuditLog::open(dir.path()).unwrap();
+        log.record(AT, "end", json!({})).await.unwrap();
+        assert_eq!(verify(lines(dir.path())).unwrap().lines, 3);
     }
 
     #[test]
