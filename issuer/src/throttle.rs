@@ -78,6 +78,17 @@ impl Throttle {
         Ok(())
     }
 
+    /// Takes the last attempt of a name back, and leaves the others: it was right, and says nothing
+    /// about those before it.
+    pub(crate) fn take_back(&self, name: &str) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(attempts) = names.get_mut(&digest(name)) {
+            attempts.count = attempts.count.saturating_sub(1);
+            // It would not have been made before an earlier wait was over.
+            attempts.blocked_until = Duration::ZERO;
+        }
+    }
+
     /// Forgets the attempts of a name: the last one was right.
     pub(crate) fn succeeded(&self, name: &str) {
         self.0
@@ -179,6 +190,20 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(throttle.begin("ada", START), Ok(()));
         }
+    }
+
+    #[test]
+    fn attempt_that_is_taken_back_leaves_those_before_it() {
+        let throttle = Throttle::default();
+        for _ in 0..4 {
+            throttle.begin("ada", START).unwrap();
+        }
+        for _ in 0..3 {
+            throttle.begin("ada", START).unwrap();
+            throttle.take_back("ada");
+        }
+        assert_eq!(throttle.begin("ada", START), Ok(()), "the fifth");
+        assert!(throttle.begin("ada", START).is_err(), "the sixth");
     }
 
     #[test]

@@ -176,17 +176,21 @@ impl Store {
         row.map(StoredRequest::try_from).transpose()
     }
 
-    /// The id of the request a person's code stands for, if they see it.
-    pub(crate) async fn request_id_of_code(
+    /// The id of the request a person's code stands for, if it waits at `now` and they see it.
+    pub(crate) async fn waiting_request_of_code(
         &self,
         code: &UserCode,
         sight: &Sight,
+        now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         let (everything, applications) = sight.bounds();
         Ok(sqlx::query_scalar(
-            "SELECT id FROM access_requests WHERE user_code = ? AND (? OR application_id IN (SELECT value FROM json_each(?)))",
+            "SELECT id FROM access_requests
+             WHERE user_code = ? AND state = 'pending' AND expires_at > ?
+                 AND (? OR application_id IN (SELECT value FROM json_each(?)))",
         )
         .bind(code.as_str())
+        .bind(to_db(now))
         .bind(everything)
         .bind(applications)
         .fetch_optional(&self.reader)

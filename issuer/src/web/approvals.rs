@@ -278,10 +278,10 @@ async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<Stri
         Failure::new(Fault::UnknownUserCode, why)
     };
     let user_name = account.user_name.as_str();
-    let now = core.clock.now().monotonic;
+    let now = core.clock.now();
     core.code_attempts
-        .begin(user_name, now)
-        .and_then(|()| core.all_code_attempts.begin(now))
+        .begin(user_name, now.monotonic)
+        .and_then(|()| core.all_code_attempts.begin(now.monotonic))
         .map_err(|wait| {
             let why = "Too many codes were tried. Wait a moment, then try again.";
             Failure::new(Fault::TooManyAttempts, why).after(wait.retry_after)
@@ -289,11 +289,12 @@ async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<Stri
     let code = UserCode::parse(typed).ok_or_else(unknown)?;
     let id = core
         .store
-        .request_id_of_code(&code, &core.sight(account).await?)
+        .waiting_request_of_code(&code, &core.sight(account).await?, now.utc)
         .await
         .map_err(Unavailable::from)?;
     let id = id.ok_or_else(unknown)?;
-    core.code_attempts.succeeded(user_name);
+    // A right code is no guess, and makes no guess before it undone.
+    core.code_attempts.take_back(user_name);
     core.all_code_attempts.succeeded();
     Ok(id)
 }

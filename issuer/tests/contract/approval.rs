@@ -350,6 +350,59 @@ async fn code_is_found_however_it_is_typed_and_guessing_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn right_codes_make_no_room_for_wrong_ones_and_one_guesser_does_not_stop_others() {
+    let (world, mut browser) = World::with_approver().await;
+    let mut other = world.approver("bob", &["default"]).await;
+    let asked = world.asked().await;
+    let code = asked["user_code"].as_str().unwrap();
+    let (right, wrong) = (
+        format!("/approve?user_code={code}"),
+        "/approve?user_code=BCDF-GHJK",
+    );
+    for _ in 0..4 {
+        assert_eq!(browser.get(wrong).await.status, 404);
+    }
+    for _ in 0..20 {
+        assert_eq!(browser.get(&right).await.status, 303);
+    }
+    assert_eq!(browser.get(wrong).await.status, 404, "the fifth wrong one");
+    for path in [wrong, &right] {
+        assert_eq!(
+            browser.get(path).await.verdict(),
+            (429, "too_many_attempts")
+        );
+    }
+    assert_eq!(other.get(&right).await.status, 303);
+}
+
+#[tokio::test]
+async fn code_is_found_while_its_request_waits_and_not_afterwards() {
+    let (world, mut browser) = World::with_approver().await;
+    let decided = world.asked().await;
+    let form = browser.open(&decided).await;
+    assert_eq!(
+        browser
+            .submit(&form.with("decision", "approve"))
+            .await
+            .status,
+        303
+    );
+    let late = world.asked().await;
+    let find = async |browser: &mut crate::harness::Browser, asked: &serde_json::Value| {
+        let code = asked["user_code"].as_str().unwrap();
+        browser
+            .get(&format!("/approve?user_code={code}"))
+            .await
+            .status
+    };
+    assert_eq!(find(&mut browser, &decided).await, 404);
+    world.advance(599);
+    assert_eq!(find(&mut browser, &late).await, 303);
+    world.advance(1);
+    assert_eq!(find(&mut browser, &late).await, 404);
+}
+
+#[tokio::test]
 async fn what_was_shown_is_what_is_minted_even_if_the_catalogue_changes_meanwhile() {
     let (world, mut browser) = World::with_approver().await;
     let asked = world.asked().await;
