@@ -32,8 +32,9 @@ use crate::{
 const MAX_WAITING: i64 = 100;
 /// Most that may wait in browsers. Each is shown to its own browser alone.
 const MAX_WAITING_IN_BROWSERS: i64 = 1_000;
-/// Most that may wait in one browser: a page that opens them over and over fills no more.
-const MAX_WAITING_IN_ONE_BROWSER: i64 = 20;
+/// Most that may wait in the browsers of one account: a page that opens them over and over fills
+/// no more.
+const MAX_WAITING_OF_ONE_ACCOUNT: i64 = 20;
 /// Draws of a user code before giving up; two live codes collide once in 250 million draws.
 const CODE_DRAWS: usize = 4;
 /// The agent's name when it gives none.
@@ -145,12 +146,7 @@ impl Core {
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Asked, AskError> {
         let application = &ask.client.application;
         let now = self.clock.now();
-        let request = self.read_request(ask, now.utc).await?;
-        if request.selection == Selection::Asked {
-            // Of what is only offered the approver picks; that is tried when they have.
-            let tools: Vec<&ToolScope> = request.tools.iter().map(|tool| &tool.scope).collect();
-            self.check_fits(&request, &tools, application, now)?;
-        }
+        let request = self.read_fitting(ask, now).await?;
         let (canonical, digest) = request.to_stored().map_err(StoreError::from)?;
         let expires_at = now
             .utc
@@ -213,6 +209,24 @@ impl Core {
             }
         }
         Err(Unavailable::Internal("no free user code".to_owned()).into())
+    }
+
+    /// Looks at a request for access as [`Self::ask`] does, and stores nothing.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub(crate) async fn try_ask(&self, ask: &Ask) -> Result<(), AskError> {
+        self.read_fitting(ask, self.clock.now()).await.map(drop)
+    }
+
+    async fn read_fitting(&self, ask: &Ask, now: Now) -> Result<AccessRequest, AskError> {
+        let request = self.read_request(ask, now.utc).await?;
+        if request.selection == Selection::Asked {
+            // Of what is only offered the approver picks; that is tried when they have.
+            let tools: Vec<&ToolScope> = request.tools.iter().map(|tool| &tool.scope).collect();
+            self.check_fits(&request, &tools, &ask.client.application, now)?;
+        }
+        Ok(request)
     }
 
     async fn read_request(&self, ask: &Ask, now: Timestamp) -> Result<AccessRequest, AskError> {
@@ -296,10 +310,10 @@ async fn check_room(change: &mut Change, ask: &Ask, now: Timestamp) -> Result<()
     let full = match &ask.returns {
         None => requests::count_waiting(change, application, now).await? >= MAX_WAITING,
         Some(returns) => {
-            let browser = &returns.browser;
+            let account = returns.account.as_deref();
             let (all, own) =
-                authorizations::count_waiting(change, application, browser, now).await?;
-            all >= MAX_WAITING_IN_BROWSERS || own >= MAX_WAITING_IN_ONE_BROWSER
+                authorizations::count_waiting(change, application, account, now).await?;
+            all >= MAX_WAITING_IN_BROWSERS || own >= MAX_WAITING_OF_ONE_ACCOUNT
         }
     };
     if full {

@@ -18,7 +18,7 @@ use crate::{
     entropy::Entropy,
     keys::IssuerKeys,
     mint::{Mint, MintError},
-    oauth::{document::DocumentSource, spiffe::SpiffeTrust},
+    oauth::{document::Fetches, spiffe::SpiffeTrust},
     passwords::{HashError, Passwords},
     people::identity::Identities,
     secret::{Secret, SecretDigest},
@@ -56,13 +56,11 @@ pub(crate) struct Core {
     pub(crate) rehearsal: Mint,
     pub(crate) catalogue: Catalogue,
     /// Where the metadata of clients comes from whose id is a URL.
-    pub(crate) documents: std::sync::Arc<dyn DocumentSource>,
+    pub(crate) documents: Fetches,
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_attempts: Throttle,
     pub(crate) code_attempts: Throttle,
     pub(crate) all_code_attempts: SharedThrottle,
-    /// Fetches of documents that failed, by host.
-    pub(crate) document_fetches: Throttle,
     pub(crate) operator: SecretDigest,
     pub(crate) gateway: SecretDigest,
     pub(crate) setup_link: SetupLink,

@@ -19,7 +19,10 @@ use crate::{
     entropy::Entropy,
     keys::{self, IssuerKeys, KeyError, MINT_KEY_ID},
     mint::Mint,
-    oauth::{document::HttpDocuments, spiffe::SpiffeTrust},
+    oauth::{
+        document::{Fetches, HttpDocuments},
+        spiffe::SpiffeTrust,
+    },
     passwords::Passwords,
     people::{
         identity::Identities,
@@ -131,7 +134,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         audit,
         keys,
         key_set: key_set_json,
-        documents,
+        documents: Fetches::new(documents),
         spiffe: config.spiffe.map(SpiffeTrust::new),
         mint,
         rehearsal,
@@ -139,7 +142,6 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         sign_in_attempts: Throttle::default(),
         code_attempts: Throttle::default(),
         all_code_attempts: SharedThrottle::default(),
-        document_fetches: Throttle::default(),
         operator,
         gateway,
         setup_link: SetupLink::new(setup_link),

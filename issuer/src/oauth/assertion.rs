@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     authenticate::AuthenticationError,
-    client::{AuthMethod, Client, ClientError, Credentials, Identity},
+    client::{AuthMethod, Client, ClientError, Credentials, Identity, Lookup},
     jwt::{self, CLIENT_ALGORITHMS, Claims, SVID_ALGORITHMS},
 };
 use crate::{
@@ -55,9 +55,10 @@ impl Core {
         client_id: Option<&str>,
         kind: AssertionKind,
         assertion: &str,
+        lookup: Lookup,
     ) -> Result<(Client, Identity), AuthenticationError> {
         match kind {
-            AssertionKind::OwnKey => self.prove_own_key(client_id, assertion).await,
+            AssertionKind::OwnKey => self.prove_own_key(client_id, assertion, lookup).await,
             AssertionKind::Spiffe => self.prove_spiffe(client_id, assertion).await,
         }
     }
@@ -66,12 +67,13 @@ impl Core {
         &self,
         client_id: Option<&str>,
         assertion: &str,
+        lookup: Lookup,
     ) -> Result<(Client, Identity), AuthenticationError> {
         let (subject, _) = jwt::stated(assertion).ok_or_else(wrong)?;
         if client_id.is_some_and(|named| named != subject) {
             return Err(wrong());
         }
-        let client = self.client(&subject).await?;
+        let client = self.client(&subject, lookup).await?;
         let Credentials::Keys(keys) = &client.credentials else {
             return Err(wrong());
         };

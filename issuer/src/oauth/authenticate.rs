@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{
     assertion::AssertionKind,
-    client::{AuthMethod, Client, ClientError, Credentials, Identity},
+    client::{AuthMethod, Client, ClientError, Credentials, Identity, Lookup},
 };
 use crate::{
     core::{Core, Unavailable},
@@ -67,10 +67,11 @@ impl Core {
     pub(crate) async fn authenticate(
         &self,
         presented: &Presented,
+        lookup: Lookup,
     ) -> Result<(Client, Identity), AuthenticationError> {
         match presented {
             Presented::Name { client_id } => {
-                let client = self.client(client_id).await?;
+                let client = self.client(client_id, lookup).await?;
                 match client.credentials {
                     Credentials::None => Ok((client, Identity::Claimed)),
                     Credentials::Secret(_) | Credentials::Keys(_) | Credentials::Spiffe(_) => {
@@ -84,7 +85,7 @@ impl Core {
                 method,
                 secret,
             } => {
-                let client = self.client(client_id).await?;
+                let client = self.client(client_id, lookup).await?;
                 match client.credentials {
                     Credentials::Secret(digest) if digest == secret.digest() => {
                         let subject = client.id.clone();
@@ -99,7 +100,7 @@ impl Core {
                 kind,
                 assertion,
             } => {
-                self.prove(client_id.as_deref(), *kind, assertion.expose())
+                self.prove(client_id.as_deref(), *kind, assertion.expose(), lookup)
                     .await
             }
         }

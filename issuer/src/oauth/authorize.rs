@@ -5,11 +5,15 @@
 //! where the answer goes ([`Return`]). It may be decided only in the browser in which it began,
 //! and only that browser is sent on with the answer: a link to somebody else's request leads
 //! nowhere.
+//!
+//! While nobody is signed in it is looked at and not stored: the address itself goes through
+//! sign-in and is read anew afterwards, so there is nothing that could be filled up, exchanged or
+//! used twice. Places are counted for each account.
 
 use thiserror::Error;
 
 use super::{
-    client::{Client, ClientError, Identity},
+    client::{Client, ClientError, ClientKind, Identity, Lookup},
     code::CODE_LIFETIME,
     pkce::CodeChallenge,
     redirect::RedirectUri,
@@ -18,7 +22,7 @@ use crate::{
     asking::{Ask, AskError},
     core::{Core, Unavailable},
     secret::{Secret, SecretDigest},
-    store::{self, Authorization, RequestState, StoreError, authorizations},
+    store::{self, Account, Authorization, RequestState, StoreError, authorizations},
 };
 
 /// Longest `state`, in bytes: clients put a random number there.
@@ -46,6 +50,32 @@ pub(crate) struct Return {
     pub(crate) challenge: CodeChallenge,
     /// The browser in which it began.
     pub(crate) browser: SecretDigest,
+    /// The account that was signed in there; `None` in old requests, and where nothing is stored.
+    pub(crate) account: Option<String>,
+}
+
+/// Who says to call, and from where.
+#[derive(Clone, Debug)]
+pub(crate) struct Called {
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) state: Option<String>,
+}
+
+impl Called {
+    fn by(self, client: Client) -> Result<Caller, CallerError> {
+        let redirect = client
+            .redirect(&self.redirect_uri)
+            .ok_or(CallerError::Redirect)?;
+        match self.state.as_ref().map(String::len) {
+            Some(length) if length > MAX_STATE_BYTES => Err(CallerError::State { length }),
+            _ => Ok(Caller {
+                client,
+                redirect,
+                state: self.state,
+            }),
+        }
+    }
 }
 
 /// Client and place of return, checked: from here on errors go back to the client.
@@ -54,6 +84,15 @@ pub(crate) struct Caller {
     pub(crate) client: Client,
     pub(crate) redirect: RedirectUri,
     pub(crate) state: Option<String>,
+}
+
+impl Caller {
+    /// Whether a browser may be sent there with an error that no person has seen. To an address
+    /// that a stranger wrote down a link to this issuer would then lead as well (RFC 9700 section
+    /// 4.11.2): who clicks on it trusts the issuer, and arrives elsewhere.
+    pub(crate) fn may_be_told_unseen(&self) -> bool {
+        self.client.kind == ClientKind::Registered || self.redirect.is_loopback()
+    }
 }
 
 /// Why nobody can be told that the request is refused but the person at the browser.
@@ -128,26 +167,36 @@ impl From<StoreError> for AnswerError {
 }
 
 impl Core {
-    /// Finds out who calls and where the answer may go. Nothing is stored.
+    /// Finds out who calls and where the answer may go, for somebody who is signed in.
     ///
     /// # Errors
     /// [`CallerError`]: the browser must not be sent anywhere.
-    pub(crate) async fn caller(
+    pub(crate) async fn caller(&self, called: Called) -> Result<Caller, CallerError> {
+        let client = self.client(&called.client_id, Lookup::Person).await?;
+        called.by(client)
+    }
+
+    /// The same while nobody is signed in, from what is known. `None` where that is not enough.
+    ///
+    /// # Errors
+    /// [`CallerError`]: the browser must not be sent anywhere.
+    pub(crate) async fn known_caller(&self, called: Called) -> Result<Option<Caller>, CallerError> {
+        let client = self.known_client(&called.client_id).await?;
+        client.map(|client| called.by(client)).transpose()
+    }
+
+    /// Looks at a request as [`Self::authorize`] does, and stores nothing.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub(crate) async fn check_authorization(
         &self,
-        client_id: &str,
-        redirect_uri: &str,
-        state: Option<String>,
-    ) -> Result<Caller, CallerError> {
-        let client = self.client(client_id).await?;
-        let redirect = client.redirect(redirect_uri).ok_or(CallerError::Redirect)?;
-        match state.as_ref().map(String::len) {
-            Some(length) if length > MAX_STATE_BYTES => Err(CallerError::State { length }),
-            _ => Ok(Caller {
-                client,
-                redirect,
-                state,
-            }),
-        }
+        caller: &Caller,
+        parameters: AuthorizationParameters,
+        browser: SecretDigest,
+    ) -> Result<(), AuthorizeError> {
+        let ask = read_ask(caller, parameters, browser, None)?;
+        Ok(self.try_ask(&ask).await?)
     }
 
     /// Stores the request for the approver, and returns its id.
@@ -159,25 +208,9 @@ impl Core {
         caller: &Caller,
         parameters: AuthorizationParameters,
         browser: SecretDigest,
+        account: &Account,
     ) -> Result<String, AuthorizeError> {
-        let challenge = read_challenge(&parameters)?;
-        let resource = parameters.resource.ok_or(AuthorizeError::NoResource)?;
-        let ask = Ask {
-            client: caller.client.clone(),
-            // A browser proves nothing about the client that sent it.
-            identity: Identity::Claimed,
-            authorization_details: parameters.authorization_details,
-            scope: parameters.scope,
-            resource: Some(resource),
-            agent_name: None,
-            holder: None,
-            returns: Some(Return {
-                redirect: caller.redirect.clone(),
-                state: caller.state.clone(),
-                challenge,
-                browser,
-            }),
-        };
+        let ask = read_ask(caller, parameters, browser, Some(account.id.clone()))?;
         Ok(self.ask(&ask).await?.id)
     }
 
@@ -300,6 +333,33 @@ fn describable(text: &str) -> String {
         _ => '?',
     };
     text.chars().map(allowed).collect()
+}
+
+fn read_ask(
+    caller: &Caller,
+    parameters: AuthorizationParameters,
+    browser: SecretDigest,
+    account: Option<String>,
+) -> Result<Ask, AuthorizeError> {
+    let challenge = read_challenge(&parameters)?;
+    let resource = parameters.resource.ok_or(AuthorizeError::NoResource)?;
+    Ok(Ask {
+        client: caller.client.clone(),
+        // A browser proves nothing about the client that sent it.
+        identity: Identity::Claimed,
+        authorization_details: parameters.authorization_details,
+        scope: parameters.scope,
+        resource: Some(resource),
+        agent_name: None,
+        holder: None,
+        returns: Some(Return {
+            redirect: caller.redirect.clone(),
+            state: caller.state.clone(),
+            challenge,
+            browser,
+            account,
+        }),
+    })
 }
 
 fn read_challenge(parameters: &AuthorizationParameters) -> Result<CodeChallenge, AuthorizeError> {

@@ -4,6 +4,8 @@
 //! apart, all the way to the page and into the digest of the request. Being a client gives no
 //! right but to ask.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::{
@@ -138,6 +140,17 @@ pub(crate) enum Identity {
     },
 }
 
+/// What a client is looked up for: whether its document may be fetched, and how old it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// It brought a browser in which somebody is signed in.
+    Person,
+    /// It is a program that asks.
+    Asking,
+    /// It is a program that comes for what was approved, or with a token.
+    Finishing,
+}
+
 /// Why there is no such client.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {
@@ -147,9 +160,15 @@ pub(crate) enum ClientError {
     /// The document at the client id does not describe it.
     #[error("the document at `client_id`: {0}")]
     Document(DocumentError),
-    /// Its host was asked too often.
-    #[error("the host of `client_id` was asked too often; try again later")]
-    TooManyFetches,
+    /// The document could not be used lately, too often to ask again.
+    #[error("the document at `client_id` could not be used; try again in {} s", .retry_after.as_secs())]
+    Resting {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// Too many documents are being fetched, or all that are kept are in use.
+    #[error("too many documents of clients are being read; try again in a moment")]
+    Busy,
     /// The store did not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -160,14 +179,26 @@ impl Core {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub(crate) async fn client(&self, id: &str) -> Result<Client, ClientError> {
+    pub(crate) async fn client(&self, id: &str, lookup: Lookup) -> Result<Client, ClientError> {
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err(ClientError::Unknown);
         }
         if let Some(url) = document_url(id) {
-            return self.document_client(&url).await;
+            return self.document_client(&url, lookup).await;
         }
         let known = self.store.client(id).await.map_err(Unavailable::from)?;
         known.ok_or(ClientError::Unknown)
+    }
+
+    /// The same for a browser in which nobody is signed in: nothing is fetched for it. `None` for
+    /// a document that would have to be.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn known_client(&self, id: &str) -> Result<Option<Client>, ClientError> {
+        match document_url(id) {
+            Some(url) if id.len() <= MAX_ID_BYTES => Ok(self.known_document(&url).await?),
+            _ => self.client(id, Lookup::Asking).await.map(Some),
+        }
     }
 }

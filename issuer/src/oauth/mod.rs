@@ -19,3 +19,4 @@ pub(crate) mod pkce;
 pub(crate) mod redirect;
 pub(crate) mod register;
 pub(crate) mod spiffe;
+mod strangers;

@@ -89,6 +89,11 @@ impl RedirectUri {
         }
     }
 
+    /// Whether it leads to this machine, where nobody far away listens.
+    pub(crate) fn is_loopback(&self) -> bool {
+        matches!(self.url.scheme(), "http" | "https") && is_loopback(&self.url)
+    }
+
     /// Where the browser will be sent, in a word for people: the host, or the scheme of a
     /// program on this machine.
     pub(crate) fn shown(&self) -> String {
@@ -235,6 +240,26 @@ mod tests {
             "https://app.example/cb?",
         ] {
             assert!(!secure.admits(&uri(sent)), "{sent}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_this_machine_alone() {
+        for here in [
+            "http://127.0.0.1:5/cb",
+            "http://[::1]/",
+            "https://localhost/cb",
+        ] {
+            assert!(uri(here).is_loopback(), "{here}");
+        }
+        for far in [
+            "https://app.example/",
+            "https://127.0.0.1.example/",
+            "https://localhost.example/",
+            "https://10.0.0.1/",
+            "com.example.app://localhost/cb",
+        ] {
+            assert!(!uri(far).is_loopback(), "{far}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! Dynamic client registration (RFC 7591): a program that nobody knows becomes a client.
 //!
 //! It gains nothing but an id under which it may ask; a person still decides each request, on a
-//! page that says nobody has checked the name. What it registers is bounded, and so is how often.
-
-use std::time::Duration;
+//! page that says nobody has checked the name. What it registers is bounded. How often is not, or
+//! anybody could close the door to everybody else: of many, the oldest that nobody ever approved
+//! are forgotten, and beyond a number the record counts them instead of naming each.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use crate::{
     core::{Core, Unavailable},
     ids::fresh_id,
     secret::Secret,
-    store::{NewClient, StoreError, clients},
+    store::{NewClient, StoreError, client_room, clients},
     text::visible_line,
 };
 
@@ -26,12 +26,8 @@ use crate::{
 const MAX_REDIRECTS: usize = 10;
 /// Longest name, in characters.
 const MAX_NAME_CHARS: usize = 100;
-/// Most clients that may register themselves within [`RATE_WINDOW`].
-const MAX_REGISTRATIONS: i64 = 100;
-/// See [`MAX_REGISTRATIONS`].
-const RATE_WINDOW: Duration = Duration::from_secs(60 * 60);
-/// Most clients that registered themselves.
-const MAX_DYNAMIC_CLIENTS: i64 = 10_000;
+/// Most clients that registered themselves. Past it, those that nobody ever approved give way.
+const MAX_DYNAMIC_CLIENTS: u32 = 10_000;
 /// The name of a client that gives none.
 const UNNAMED_CLIENT: &str = "unnamed program";
 
@@ -65,8 +61,8 @@ pub(crate) enum RegistrationError {
     /// No application takes clients that register themselves.
     #[error("clients cannot register themselves here; ask an operator")]
     Closed,
-    /// Too many clients registered lately, or altogether.
-    #[error("too many clients have registered; try again later")]
+    /// There are as many as there may be, and all of them are in use.
+    #[error("too many clients are registered; try again later")]
     TooMany,
     /// The client could not be recorded.
     #[error(transparent)]
@@ -153,15 +149,15 @@ impl Core {
         let now = self.clock.now().utc;
         let client_id = fresh_id("cli", &self.entropy);
         let mut change = self.store.change().await?;
-        clients::forget_unused(&mut change, now).await?;
-        let (lately, all) = clients::count_dynamic(&mut change, RATE_WINDOW, now).await?;
-        if lately >= MAX_REGISTRATIONS || all >= MAX_DYNAMIC_CLIENTS {
+        let kind = ClientKind::Dynamic;
+        client_room::forget_unused(&mut change, now).await?;
+        if !client_room::make_room(&mut change, kind, MAX_DYNAMIC_CLIENTS, now).await? {
             return Err(RegistrationError::TooMany);
         }
         let new = NewClient {
             id: &client_id,
             application: &application.id,
-            kind: ClientKind::Dynamic,
+            kind,
             name: &profile.name,
             redirects: &profile.redirects,
             method: profile.method,
@@ -177,7 +173,8 @@ impl Core {
             "redirect_uris": redirects,
             "method": profile.method.as_str(),
         });
-        self.seal(change, now, "client_registered", fields).await?;
+        self.seal_stranger(change, now, kind, "client_registered", fields)
+            .await?;
         tracing::info!(client = client_id, "client registered itself");
         Ok(Registered {
             client_id,

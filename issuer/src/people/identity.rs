@@ -35,6 +35,8 @@ use crate::{
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// Most attempts kept; past it, new ones have to wait for old ones to end.
 const MAX_ATTEMPTS: usize = 10_000;
+/// Most bytes of where those attempts lead, all of them together.
+const MAX_PATH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why nobody was signed in.
 #[derive(Debug, Error)]
@@ -148,7 +150,11 @@ impl Identities {
     fn keep(&self, state: &Secret, attempt: Attempt, now: Duration) -> Result<(), IdentityError> {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.retain(|_, attempt| now < attempt.ends);
-        if attempts.len() >= MAX_ATTEMPTS {
+        let paths = attempts.values().chain([&attempt]);
+        let bytes: usize = paths
+            .filter_map(|attempt| attempt.next.as_ref().map(String::len))
+            .sum();
+        if attempts.len() >= MAX_ATTEMPTS || bytes > MAX_PATH_BYTES {
             return Err(IdentityError::TooMany);
         }
         attempts.insert(key(state.digest()), attempt);

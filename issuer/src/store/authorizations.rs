@@ -25,6 +25,7 @@ struct Row {
     state: Option<String>,
     code_challenge: String,
     browser_hash: Vec<u8>,
+    account_id: Option<String>,
     code_expires_at: Option<i64>,
     code_used_at: Option<i64>,
 }
@@ -42,6 +43,7 @@ impl TryFrom<Row> for Authorization {
                 challenge: CodeChallenge::parse(&row.code_challenge)
                     .ok_or_else(|| about("challenge"))?,
                 browser: SecretDigest::stored(&row.browser_hash).ok_or_else(|| about("browser"))?,
+                account: row.account_id,
             },
             code_expires_at: row.code_expires_at.map(from_db).transpose()?,
             code_used_at: row.code_used_at.map(from_db).transpose()?,
@@ -88,34 +90,36 @@ pub(crate) async fn insert_authorization(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO authorization_requests (request_id, redirect_uri, state, code_challenge,
-             browser_hash)
-         VALUES (?, ?, ?, ?, ?)",
+             browser_hash, account_id)
+         VALUES (?, ?, ?, ?, ?, ?)",
     )
     .bind(request_id)
     .bind(returns.redirect.as_str())
     .bind(returns.state.as_deref())
     .bind(returns.challenge.as_str())
     .bind(returns.browser.as_slice())
+    .bind(returns.account.as_deref())
     .execute(&mut **change)
     .await?;
     Ok(())
 }
 
 /// How many requests that came through browsers wait at `now`: all of the application, and those
-/// of one browser.
+/// of an account, whatever the application.
 pub(crate) async fn count_waiting(
     change: &mut Change,
     application: &bailiwick_datalog::ApplicationId,
-    browser: &SecretDigest,
+    account: Option<&str>,
     now: Timestamp,
 ) -> Result<(i64, i64), StoreError> {
     Ok(sqlx::query_as(
-        "SELECT count(*), count(CASE WHEN a.browser_hash = ? THEN 1 END)
+        "SELECT count(CASE WHEN r.application_id = ? THEN 1 END),
+             count(CASE WHEN a.account_id = ? THEN 1 END)
          FROM authorization_requests a JOIN access_requests r ON r.id = a.request_id
-         WHERE r.application_id = ? AND r.state = 'pending' AND r.expires_at > ?",
+         WHERE r.state = 'pending' AND r.expires_at > ?",
     )
-    .bind(browser.as_slice())
     .bind(application.as_str())
+    .bind(account)
     .bind(to_db(now))
     .fetch_one(&mut **change)
     .await?)

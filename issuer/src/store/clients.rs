@@ -1,13 +1,9 @@
 //! OAuth clients.
 
-use std::time::Duration;
-
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use sqlx::FromRow;
 
-use super::{
-    Change, Store, StoreError, applications::ApplicationRow, damaged, seconds_to_db, to_db,
-};
+use super::{Change, Store, StoreError, applications::ApplicationRow, damaged, from_db, to_db};
 use crate::{
     access_request::Application,
     oauth::{
@@ -16,11 +12,6 @@ use crate::{
     },
     secret::SecretDigest,
 };
-
-/// A client that registered itself and never asked is forgotten after this long.
-const KEEP_UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
-/// One that asked, after this long without asking again.
-const KEEP_USED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A client about to be stored.
 #[derive(Debug)]
@@ -126,22 +117,21 @@ impl Store {
         Ok(clients)
     }
 
-    /// The client that a document described, if it need not be fetched again at `now`.
-    pub(crate) async fn fresh_document(
+    /// The client that a document described, and until when that need not be looked at again.
+    pub(crate) async fn document(
         &self,
         id: &str,
-        now: Timestamp,
-    ) -> Result<Option<Client>, StoreError> {
-        let fresh: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM clients WHERE client_id = ? AND fresh_until > ?")
-                .bind(id)
-                .bind(to_db(now))
-                .fetch_optional(&self.reader)
-                .await?;
-        match fresh {
-            Some(_) => self.client(id).await,
-            None => Ok(None),
-        }
+    ) -> Result<Option<(Client, Timestamp)>, StoreError> {
+        let fresh: Option<i64> = sqlx::query_scalar(
+            "SELECT fresh_until FROM clients WHERE client_id = ? AND kind = 'document'",
+        )
+        .bind(id)
+        .fetch_optional(&self.reader)
+        .await?
+        .flatten();
+        let Some(fresh) = fresh else { return Ok(None) };
+        let client = self.client(id).await?;
+        Ok(client.zip(Some(from_db(fresh)?)))
     }
 
     /// The application that takes clients nobody registered.
@@ -196,7 +186,6 @@ pub(crate) async fn store_document(
     new: &NewClient<'_>,
     fresh_until: Timestamp,
 ) -> Result<(), StoreError> {
-    forget_unused(change, new.created_at).await?;
     let asked: Option<Option<i64>> =
         sqlx::query_scalar("SELECT last_asked_at FROM clients WHERE client_id = ?")
             .bind(new.id)
@@ -256,36 +245,8 @@ pub(crate) async fn knows_spiffe(change: &mut Change, id: &str) -> Result<bool, 
     )
 }
 
-/// Forgets clients that nobody registered and that did not ask for a long time.
-pub(crate) async fn forget_unused(change: &mut Change, now: Timestamp) -> Result<(), StoreError> {
-    let before = |age| to_db(now).saturating_sub(seconds_to_db(age));
-    sqlx::query(
-        "DELETE FROM clients WHERE kind IN ('dynamic', 'document')
-             AND ((last_asked_at IS NULL AND created_at < ?) OR last_asked_at < ?)",
-    )
-    .bind(before(KEEP_UNUSED))
-    .bind(before(KEEP_USED))
-    .execute(&mut **change)
-    .await?;
-    Ok(())
-}
-
-/// How many clients registered themselves within `window` before `now`, and how many there are.
-pub(crate) async fn count_dynamic(
-    change: &mut Change,
-    window: Duration,
-    now: Timestamp,
-) -> Result<(i64, i64), StoreError> {
-    Ok(sqlx::query_as(
-        "SELECT count(CASE WHEN created_at > ? THEN 1 END), count(*)
-         FROM clients WHERE kind = 'dynamic'",
-    )
-    .bind(to_db(now).saturating_sub(seconds_to_db(window)))
-    .fetch_one(&mut **change)
-    .await?)
-}
-
-/// Notes that a client asked for access: one that never does is forgotten in time.
+/// Notes that a client asked for access: of those that were approved, who never does again is
+/// forgotten in time.
 pub(crate) async fn note_request(
     change: &mut Change,
     id: &str,

@@ -10,6 +10,7 @@ pub(crate) mod applications;
 mod audit_intake;
 pub(crate) mod authorizations;
 pub(crate) mod browsers;
+pub(crate) mod client_room;
 pub(crate) mod clients;
 pub(crate) mod delegations;
 pub(crate) mod first_approvals;

@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalPath(String);
 
-const MAX_BYTES: usize = 512;
+/// Long enough for a client's request for a code that says in detail what it wants, and that has
+/// to go through sign-in.
+const MAX_BYTES: usize = 8 * 1024;
 
 impl LocalPath {
     /// Where those start who decide or look.
@@ -65,7 +67,7 @@ mod tests {
         ] {
             assert_eq!(LocalPath::parse(bad), None, "{bad:?}");
         }
-        assert!(LocalPath::parse(&format!("/{}", "a".repeat(511))).is_some());
-        assert!(LocalPath::parse(&format!("/{}", "a".repeat(512))).is_none());
+        assert!(LocalPath::parse(&format!("/{}", "a".repeat(8 * 1024 - 1))).is_some());
+        assert!(LocalPath::parse(&format!("/{}", "a".repeat(8 * 1024))).is_none());
     }
 }

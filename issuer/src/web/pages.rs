@@ -147,6 +147,19 @@ pub(crate) struct ApprovalPage<'a> {
     pub(crate) may: MayGrant,
 }
 
+/// An error that a client is told of by way of a person.
+#[derive(Template)]
+#[template(path = "refused.html")]
+pub(crate) struct RefusedPage<'a> {
+    /// The name that the client gives itself.
+    pub(crate) client: &'a str,
+    pub(crate) error: &'a str,
+    pub(crate) description: &'a str,
+    /// The place that wants the answer, and its whole address with the answer.
+    pub(crate) host: &'a str,
+    pub(crate) to: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "decided.html")]
 pub(crate) struct DecidedPage<'a> {

@@ -444,29 +444,6 @@ async fn request_is_decided_only_in_the_browser_in_which_it_began() {
 }
 
 #[tokio::test]
-async fn person_who_has_to_sign_in_first_comes_back_to_the_request() {
-    let (world, _) = World::with_approver().await;
-    let client = Client::register(&world).await;
-    let mut browser = world.browser();
-    let reply = browser.get(&address(&client.parameters(Some(READ)))).await;
-    let path = reply.location();
-    let reply = browser.get(&path).await;
-    let sign_in = reply.location();
-    assert!(sign_in.starts_with("/sign-in?next="), "{sign_in}");
-    let page = browser.get(&sign_in).await;
-    let fields = [
-        ("csrf", page.hidden("csrf")),
-        ("next", page.hidden("next")),
-        ("user_name", "ada".to_owned()),
-        ("password", crate::harness::PASSWORD.to_owned()),
-    ];
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    let reply = browser.post("/sign-in", &fields).await;
-    assert_eq!(reply.location(), path);
-    assert_eq!(browser.get(&path).await.status, 200);
-}
-
-#[tokio::test]
 async fn request_that_nobody_decides_ends_with_a_refusal() {
     let (world, mut browser) = World::with_approver().await;
     let client = Client::register(&world).await;
@@ -514,27 +491,6 @@ async fn framed_or_fetched_request_is_refused() {
         assert_eq!(to(dest).await.verdict(), (403, "not_opened"), "{dest}");
     }
     assert_eq!(to("document").await.status, 303);
-}
-
-#[tokio::test]
-async fn twenty_requests_may_wait_in_one_browser_and_one_more_may_not() {
-    let (world, mut browser) = World::with_approver().await;
-    let client = Client::register(&world).await;
-    let address = address(&client.parameters(Some(READ)));
-    for _ in 0..20 {
-        let reply = browser.get(&address).await;
-        assert!(reply.location().starts_with("/approvals/"));
-    }
-    let reply = browser.get(&address).await;
-    let answer = Url::parse(&reply.location()).unwrap();
-    assert_answers_client(&answer);
-    assert_eq!(
-        parameter(&answer, "error").as_deref(),
-        Some("temporarily_unavailable")
-    );
-    let mut other = world.browser();
-    let reply = other.get(&address).await;
-    assert!(reply.location().starts_with("/approvals/"));
 }
 
 #[tokio::test]

@@ -97,24 +97,41 @@ async fn metadata_that_cannot_be_used_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn hundred_clients_an_hour_may_register_and_one_more_may_not() {
+async fn flood_of_registrations_stops_nobody_and_is_counted_in_the_record() {
     let world = World::new().await;
     let metadata = with("client_name", json!("One of many"));
-    for _ in 0..100 {
-        assert_eq!(register(&world, &metadata).await.status, 201);
+    for number in 0..200 {
+        let reply = register(&world, &metadata).await;
+        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
     }
-    let refused = register(&world, &metadata).await;
-    assert_eq!(refused.oauth(), (429, "temporarily_unavailable".to_owned()));
+    let record = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
+    let named = record.matches("\"event\":\"client_registered\"").count();
+    assert_eq!(named, 100);
+    let counted: Vec<&str> = record
+        .lines()
+        .filter(|line| line.contains("\"event\":\"clients_counted\""))
+        .collect();
+    assert!(
+        matches!(counted[..], [line] if line.contains("\"count\":200")),
+        "{counted:?}"
+    );
     world.advance(60 * 60);
-    assert_eq!(register(&world, &metadata).await.status, 201);
+    Client::register(&world).await;
+    let record = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
+    assert_eq!(
+        record.matches("\"event\":\"client_registered\"").count(),
+        101
+    );
 }
 
 #[tokio::test]
-async fn client_that_never_asks_is_forgotten_after_a_day_and_one_that_asked_is_not() {
+async fn client_is_forgotten_after_a_day_unless_somebody_approved_it() {
     let (world, mut browser) = World::with_approver().await;
     let idle = Client::register(&world).await;
-    let busy = Client::register(&world).await;
-    busy.asks(&mut browser, Some("tool:files.search")).await;
+    let asked = Client::register(&world).await;
+    let approved = Client::register(&world).await;
+    asked.asks(&mut browser, Some("tool:files.search")).await;
+    approved.code(&mut browser, "tool:files.search").await;
     world.advance(24 * 60 * 60 + 1);
     Client::register(&world).await;
     let known = async |client: &Client| {
@@ -122,7 +139,8 @@ async fn client_that_never_asks_is_forgotten_after_a_day_and_one_that_asked_is_n
         reply.oauth().1
     };
     assert_eq!(known(&idle).await, "invalid_client");
-    assert_eq!(known(&busy).await, "invalid_grant");
+    assert_eq!(known(&asked).await, "invalid_client");
+    assert_eq!(known(&approved).await, "invalid_grant");
 }
 
 #[tokio::test]

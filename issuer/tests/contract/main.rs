@@ -19,6 +19,7 @@ mod applications;
 mod approval;
 mod authorization_code;
 mod bad_input;
+mod before_sign_in;
 mod ceilings;
 mod client_documents;
 mod clients;

@@ -2,11 +2,13 @@
 //! with the answer.
 //!
 //! Until client and redirect URI are known to belong together, every refusal is a page: nobody
-//! is redirected to an address that nobody registered. From then on the client is told.
+//! is redirected to an address that nobody registered. From then on the client is told; by way of a
+//! page that names the place, where a stranger named it. While nobody is signed in nothing is
+//! stored.
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, header},
+    extract::{FromRequestParts as _, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 
@@ -15,8 +17,11 @@ use super::{
         App,
         address::Path,
         cookies::Cookie,
+        extract::{NotSignedIn, SignedIn},
         failure::{Failure, Fault, PageFailure, sentence},
         fields::{FieldError, Fields},
+        local_path::LocalPath,
+        pages::{self, RefusedPage},
         to_the_end,
     },
     error::OAuthError,
@@ -25,15 +30,19 @@ use crate::{
     core::Unavailable,
     oauth::{
         authorize::{
-            Answer, AnswerError, AuthorizationParameters, AuthorizeError, Caller, CallerError,
+            Answer, AnswerError, AuthorizationParameters, AuthorizeError, Called, Caller,
+            CallerError,
         },
         client::ClientError,
     },
     secret::Secret,
+    store::Account,
 };
 
 /// What a browser wants to do with the answer (W3C, Fetch Metadata Request Headers).
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// Where the page is from that sends it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// `GET /oauth/authorize`
 pub(crate) async fn authorize(
@@ -41,10 +50,57 @@ pub(crate) async fn authorize(
     request: Request,
 ) -> Result<Response, PageFailure> {
     refuse_embedded(request.headers())?;
-    let mut fields = Fields::of_query(request.uri().query().unwrap_or_default());
-    let caller = read_caller(&core, &mut fields).await?;
+    let (mut parts, _) = request.into_parts();
+    let fields = Fields::of_query(parts.uri.query().unwrap_or_default());
+    match SignedIn::from_request_parts(&mut parts, &core).await {
+        Ok(who) => begin(core, who.account, fields, &parts.headers).await,
+        Err(NotSignedIn::Redirect(_)) => sign_in_first(core, fields, &parts).await,
+        Err(NotSignedIn::Failure(failure)) => Err(failure.into()),
+    }
+}
+
+/// Nobody is signed in: what is wrong is said now, what is not comes back after sign-in.
+async fn sign_in_first(
+    core: App,
+    mut fields: Fields,
+    parts: &Parts,
+) -> Result<Response, PageFailure> {
+    let called = read_called(&mut fields)?;
+    if let Some(caller) = core.known_caller(called).await? {
+        let known = Cookie::Began.read(&core.settings.site, &parts.headers);
+        let browser = known.unwrap_or_else(|| Secret::generate(&core.entropy));
+        let checked = async {
+            let parameters = read_parameters(fields)?;
+            core.check_authorization(&caller, parameters, browser.digest())
+                .await
+        };
+        if let Err(error) = checked.await {
+            return refuse(&core, &caller, error, &parts.headers);
+        }
+    }
+    let address = parts.uri.path_and_query();
+    let next = address.and_then(|address| LocalPath::parse(address.as_str()));
+    let next = next.ok_or_else(|| {
+        let why = "What the program asks for cannot be kept while you sign in. Sign in first, \
+            then let the program begin again.";
+        Failure::new(Fault::MalformedAddress, why).back_to("/sign-in")
+    })?;
+    Ok(NotSignedIn::Redirect(next).into_response())
+}
+
+async fn begin(
+    core: App,
+    account: Account,
+    mut fields: Fields,
+    headers: &HeaderMap,
+) -> Result<Response, PageFailure> {
+    let called = read_called(&mut fields)?;
+    let caller = {
+        let core = App::clone(&core);
+        to_the_end(async move { core.caller(called).await }).await?
+    };
     let site = core.settings.site.clone();
-    let known = Cookie::Began.read(&site, request.headers());
+    let known = Cookie::Began.read(&site, headers);
     let planted = known.is_none();
     let browser = known.unwrap_or_else(|| Secret::generate(&core.entropy));
     let digest = browser.digest();
@@ -52,16 +108,13 @@ pub(crate) async fn authorize(
         let (core, caller) = (App::clone(&core), caller.clone());
         to_the_end(async move {
             let parameters = read_parameters(fields)?;
-            core.authorize(&caller, parameters, digest).await
+            core.authorize(&caller, parameters, digest, &account).await
         })
         .await
     };
-    let to = match asked {
-        Ok(id) => format!("/approvals/{id}"),
-        Err(error) => {
-            let refused = OAuthError::from(error);
-            core.refusal(&caller, refused.error, &refused.description)
-        }
+    let id = match asked {
+        Ok(id) => id,
+        Err(error) => return refuse(&core, &caller, error, headers),
     };
     let cookie = planted.then(|| {
         (
@@ -69,7 +122,33 @@ pub(crate) async fn authorize(
             Cookie::Began.plant(&site, &browser, None),
         )
     });
-    Ok((AppendHeaders(cookie), Redirect::to(&to)).into_response())
+    let page = Redirect::to(&format!("/approvals/{id}"));
+    Ok((AppendHeaders(cookie), page).into_response())
+}
+
+/// Tells the client, by way of a person where nobody vouches for its address. A browser that was
+/// sent here by one of our forms goes by a person too: the policy of that form's page ends every
+/// redirect to somewhere else.
+fn refuse(
+    core: &App,
+    caller: &Caller,
+    error: AuthorizeError,
+    headers: &HeaderMap,
+) -> Result<Response, PageFailure> {
+    let refused = OAuthError::from(error);
+    let to = core.refusal(caller, refused.error, &refused.description);
+    let mut sites = headers.get_all(FETCH_SITE).iter();
+    if caller.may_be_told_unseen() && sites.all(|site| site != "same-origin") {
+        return Ok(Redirect::to(&to).into_response());
+    }
+    let page = RefusedPage {
+        client: &caller.client.name,
+        error: refused.error,
+        description: &refused.description,
+        host: &caller.redirect.shown(),
+        to: &to,
+    };
+    Ok((StatusCode::BAD_REQUEST, pages::render(&page)?).into_response())
 }
 
 /// `GET /approvals/{id}/return`
@@ -87,13 +166,12 @@ pub(crate) async fn answer(
     })
 }
 
-async fn read_caller(core: &App, fields: &mut Fields) -> Result<Caller, Failure> {
-    let client_id = fields.required("client_id")?;
-    let redirect_uri = fields.required("redirect_uri")?;
-    let state = fields.optional("state")?;
-    let core = App::clone(core);
-    let caller = async move { core.caller(&client_id, &redirect_uri, state).await };
-    Ok(to_the_end(caller).await?)
+fn read_called(fields: &mut Fields) -> Result<Called, Failure> {
+    Ok(Called {
+        client_id: fields.required("client_id")?,
+        redirect_uri: fields.required("redirect_uri")?,
+        state: fields.optional("state")?,
+    })
 }
 
 fn read_parameters(mut fields: Fields) -> Result<AuthorizationParameters, AuthorizeError> {
@@ -140,9 +218,10 @@ impl From<CallerError> for Failure {
             CallerError::Client(ClientError::Unknown | ClientError::Document(_)) => {
                 Self::new(Fault::UnknownClient, detail)
             }
-            CallerError::Client(ClientError::TooManyFetches) => {
-                Self::new(Fault::TooManyAttempts, detail)
+            CallerError::Client(ClientError::Resting { retry_after }) => {
+                Self::new(Fault::TooManyAttempts, detail).after(retry_after)
             }
+            CallerError::Client(ClientError::Busy) => Self::new(Fault::Unavailable, detail),
             CallerError::Redirect => Self::new(Fault::WrongRedirect, detail),
             CallerError::State { .. } => Self::new(Fault::MalformedAddress, detail),
         }

@@ -13,7 +13,10 @@ use super::{
     error::OAuthError,
     origin::refuse_web_page,
 };
-use crate::asking::{Ask, Asked};
+use crate::{
+    asking::{Ask, Asked},
+    oauth::client::Lookup,
+};
 
 /// `POST /oauth/device_authorization`. Unknown parameters are ignored, as RFC 6749 section 3.1
 /// wants; doubled ones are refused.
@@ -25,7 +28,7 @@ pub(crate) async fn device_authorization(
     let headers = request.headers().clone();
     let mut fields = Fields::read(request).await?;
     let (client, identity) = core
-        .authenticate(&presented(&headers, &mut fields)?)
+        .authenticate(&presented(&headers, &mut fields)?, Lookup::Asking)
         .await?;
     let ask = Ask {
         client,

@@ -103,9 +103,20 @@ impl From<AuthenticationError> for OAuthError {
         let description = error.to_string();
         match error {
             AuthenticationError::Client(ClientError::Unavailable(cause)) => cause.into(),
-            AuthenticationError::Client(
-                ClientError::Unknown | ClientError::Document(_) | ClientError::TooManyFetches,
-            )
+            AuthenticationError::Client(ClientError::Resting { retry_after }) => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "temporarily_unavailable",
+                    description,
+                )
+            },
+            AuthenticationError::Client(ClientError::Busy) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                description,
+            ),
+            AuthenticationError::Client(ClientError::Unknown | ClientError::Document(_))
             | AuthenticationError::Refused(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
             }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     core::Core,
-    oauth::client::{Client, Identity},
+    oauth::client::{Client, Identity, Lookup},
     secret::Secret,
 };
 
@@ -51,7 +51,9 @@ async fn proved_client(
     headers: &HeaderMap,
     fields: &mut Fields,
 ) -> Result<Client, OAuthError> {
-    let (client, identity) = core.authenticate(&presented(headers, fields)?).await?;
+    let (client, identity) = core
+        .authenticate(&presented(headers, fields)?, Lookup::Finishing)
+        .await?;
     match identity {
         Identity::Proved { .. } => Ok(client),
         Identity::Claimed => Err(OAuthError::new(

@@ -10,7 +10,7 @@ use super::{
     caller::presented_if_any,
     error::OAuthError,
 };
-use crate::oauth::live_token::GivenBack;
+use crate::oauth::{client::Lookup, live_token::GivenBack};
 
 /// `POST /oauth/revoke`. A client that says who it is has to be right; one that does not needs
 /// nothing but the token: a sub-agent may hold one without being a client, and to end it takes
@@ -25,7 +25,7 @@ pub(crate) async fn revoke(
     let token = fields.required("token")?;
     let given_back = to_the_end(async move {
         if let Some(presented) = presented {
-            core.authenticate(&presented).await?;
+            core.authenticate(&presented, Lookup::Finishing).await?;
         }
         core.give_back(&token).await.map_err(OAuthError::from)
     });

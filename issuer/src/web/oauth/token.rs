@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     core::Core,
-    oauth::{client::Client, code::Redemption, exchange::Exchange},
+    oauth::{
+        client::{Client, Lookup},
+        code::Redemption,
+        exchange::Exchange,
+    },
     secret::Secret,
 };
 
@@ -37,7 +41,7 @@ pub(crate) async fn token(
     let presented = presented(&headers, &mut fields)?;
     let (client, _) = {
         let core = App::clone(&core);
-        to_the_end(async move { core.authenticate(&presented).await }).await?
+        to_the_end(async move { core.authenticate(&presented, Lookup::Finishing).await }).await?
     };
     match grant.as_str() {
         CODE_GRANT => redeem(core, client, fields).await,
