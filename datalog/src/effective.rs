@@ -153,7 +153,8 @@ impl Chain {
                 | Caveat::Depth(_)
                 | Caveat::Audience(_)
                 | Caveat::Argument(_)
-                | Caveat::ClosedWorld(_) => true,
+                | Caveat::ClosedWorld(_)
+                | Caveat::ExactCalls(_) => true,
             })
     }
 }
