@@ -170,12 +170,12 @@ async fn what_one_person_holds_is_not_shown_to_the_next_at_the_same_browser() {
     assert_eq!(client.redeem(&world, &code).await.status, 200);
     let form_now = client.asks(&mut browser, Some(WRITE)).await;
     assert!(form_now.page.contains("held already"));
-    browser
-        .cookies
-        .retain(|(name, _)| name != "bailiwick_session");
     let waiting = browser
         .get(&crate::oauth_client::address(&client.parameters(None)))
         .await;
+    browser
+        .cookies
+        .retain(|(name, _)| name != "bailiwick_session");
     assert_eq!(browser.sign_in("bob", PASSWORD).await.status, 303);
     for foreign in [&form, &form_now] {
         let page = browser.get(&foreign.path).await;
