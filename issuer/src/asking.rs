@@ -24,7 +24,7 @@ use crate::{
     },
     secret::Secret,
     store::{Change, NewRequest, StoreError, authorizations, clients, prompts, requests},
-    text::visible_line,
+    text::{first_hidden, visible_line},
 };
 
 /// Most requests of one application that may wait at once: anybody can ask, and a person has
@@ -335,6 +335,15 @@ fn read_asker(ask: &Ask) -> Result<Asker<'_>, AskError> {
         None => UNNAMED_AGENT,
     };
     let agent = ask.agent_name.as_deref().unwrap_or(unnamed);
+    if let Some(hidden) = first_hidden(agent) {
+        return Err(AskError::Parameter {
+            name: "agent_name",
+            why: format!(
+                "U+{:04X} cannot be shown to whoever approves",
+                u32::from(hidden)
+            ),
+        });
+    }
     let holder = ask.holder.as_deref().map(Thumbprint::parse).transpose();
     let returns_to = ask.returns.as_ref().map(|returns| &returns.redirect);
     Ok(Asker {

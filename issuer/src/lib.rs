@@ -31,6 +31,7 @@ mod entropy;
 mod fatigue;
 mod ids;
 mod keys;
+mod look_alike;
 mod mint;
 mod narrowing;
 mod oauth;

@@ -23,6 +23,11 @@ pub(crate) fn visible_paragraphs(text: &str) -> String {
     visible(&text.replace("\r\n", "\n"), |character| character == '\n')
 }
 
+/// The first character that nobody sees, or that passes for a space.
+pub(crate) fn first_hidden(text: &str) -> Option<char> {
+    text.chars().find(|character| is_hidden(*character))
+}
+
 fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.trim().chars() {
@@ -88,6 +93,12 @@ mod tests {
         ] {
             assert_eq!(visible_line(text), shown);
         }
+    }
+
+    #[test]
+    fn first_hidden_character_is_found_and_ordinary_ones_are_not() {
+        assert_eq!(first_hidden("files/größer 概要"), None);
+        assert_eq!(first_hidden("files/re\u{3164}ad"), Some('\u{3164}'));
     }
 
     #[test]

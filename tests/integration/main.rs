@@ -18,6 +18,7 @@
     reason = "a test that meets something unexpected should stop right there"
 )]
 
+mod accessibility;
 mod apart;
 mod asking;
 mod authorization;
@@ -25,6 +26,7 @@ mod corpus;
 mod end_to_end;
 mod harness;
 mod holding;
+mod hostile_text;
 mod identity;
 mod interop;
 mod lifecycle;

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::{Application, RequestedTool, ToolScope, distinct};
 use crate::{
     catalogue::CatalogueTool,
-    text::{visible_line, visible_paragraphs},
+    text::{first_hidden, visible_line, visible_paragraphs},
 };
 
 /// The one type of authorization detail this issuer knows.
@@ -375,6 +375,18 @@ fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), Request
     }
 }
 
+/// A resource that an approver can see as it is: a token would take characters that a page cannot
+/// show.
+fn read_resource(text: &str) -> Result<ResourcePath, String> {
+    match first_hidden(text) {
+        Some(hidden) => Err(format!(
+            "U+{:04X} cannot be shown to whoever approves; ask for the folder above it",
+            u32::from(hidden)
+        )),
+        None => ResourcePath::parse(text).map_err(|error| error.to_string()),
+    }
+}
+
 fn read_task(text: &str) -> Result<String, RequestError> {
     let task = visible_paragraphs(text);
     match task.len() {
@@ -388,10 +400,10 @@ fn read_resources(tool: &ToolName, texts: &[String]) -> Result<Vec<ResourcePath>
     let resources = texts
         .iter()
         .map(|text| {
-            ResourcePath::parse(text).map_err(|e| RequestError::Resource {
+            read_resource(text).map_err(|reason| RequestError::Resource {
                 tool: tool.clone(),
                 resource: visible_line(text),
-                reason: visible_line(&e.to_string()),
+                reason: visible_line(&reason),
             })
         })
         .collect::<Result<Vec<_>, _>>()?;

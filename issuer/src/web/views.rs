@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::limits_form::{NO_ACCESS, NOTHING};
 use crate::{
-    access_request::{Held, NO_TASK, Requester, Selection, ToolScope},
+    access_request::{AccessRequest, Held, NO_TASK, Requester, Selection, ToolScope},
     applications::Staffed,
-    duration_text,
+    duration_text, look_alike,
     oauth::client::{ClientKind, Identity},
     people::{Ceiling, Roles},
     store::{Account, CallCounts, CallDecision, Delegation, StoredRequest, StoredSession, Usage},
@@ -58,6 +58,8 @@ pub(crate) struct RequestView {
     pub(crate) decided_at: Option<String>,
     pub(crate) decided_by: Option<String>,
     pub(crate) tools: Vec<ToolView>,
+    /// What to tell of names that look like others.
+    pub(crate) look_alikes: Vec<String>,
 }
 
 /// The program that asks: what it says of itself, and what is known.
@@ -255,8 +257,24 @@ impl RequestView {
                     None => by.clone(),
                 }),
             tools: tools.collect(),
+            look_alikes: look_alikes(request),
         }
     }
+}
+
+/// What to tell of the names in a request, each once.
+fn look_alikes(request: &AccessRequest) -> Vec<String> {
+    let client = request.requester.as_ref().map(|r| r.name.as_str());
+    let names = std::iter::once(request.agent.as_str()).chain(client);
+    let paths = request.tools.iter().flat_map(|tool| &tool.scope.resources);
+    let paths: Vec<String> = paths.map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = names
+        .chain(paths.iter().map(String::as_str))
+        .filter_map(look_alike::warning)
+        .collect();
+    warnings.sort();
+    warnings.dedup();
+    warnings
 }
 
 impl ClientView {

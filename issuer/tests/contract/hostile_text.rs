@@ -148,3 +148,32 @@ async fn long_limit_is_shown_whole() {
     let page = browser.open(&asked).await.page;
     assert!(page.contains(&long), "{page}");
 }
+
+#[tokio::test]
+async fn names_that_a_page_cannot_show_are_refused() {
+    let (world, _) = World::with_approver().await;
+    let ask = async |agent: &str, resource: &str| {
+        let mut details = details();
+        details[0]["tools"][0]["resources"] = json!([resource]);
+        let fields = [
+            ("client_id", "bailiwick-cli"),
+            ("agent_name", agent),
+            ("authorization_details", &details.to_string()),
+        ];
+        world
+            .post_form("/oauth/device_authorization", &fields)
+            .await
+    };
+    assert_eq!(ask("größer 7", "files/概要").await.status, 200);
+    for unseen in ["\u{3164}", "\u{2800}", "\u{a0}", "\u{fe0f}", "\u{e000}"] {
+        let code = format!("U+{:04X}", u32::from(unseen.chars().next().unwrap()));
+        let agent = ask(&format!("a{unseen}b"), "files").await;
+        assert_eq!(agent.status, 400);
+        assert_eq!(agent.json()["error"], "invalid_request");
+        assert!(agent.body.contains(&code), "{}", agent.body);
+        let resource = ask("a", &format!("files/a{unseen}b")).await;
+        assert_eq!(resource.status, 400);
+        assert_eq!(resource.json()["error"], "invalid_authorization_details");
+        assert!(resource.body.contains(&code), "{}", resource.body);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::http::Request;
@@ -174,6 +174,53 @@ impl Browser {
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Runs a script in the page, as its own scripts would be if it had any, and returns what it
+    /// returns. The page's policy does not apply to it.
+    pub(crate) async fn evaluate(&self, script: &str) -> Value {
+        self.client
+            .execute(script, Vec::new())
+            .await
+            .unwrap_or_else(|error| panic!("running a script: {error}"))
+    }
+
+    /// As [`Self::evaluate`], and waits until the script calls its last argument.
+    pub(crate) async fn evaluate_async(&self, script: &str) -> Value {
+        self.client
+            .execute_async(script, Vec::new())
+            .await
+            .unwrap_or_else(|error| panic!("running a script: {error}"))
+    }
+
+    /// Presses one key, as `fantoccini::key` names it, wherever the focus is.
+    pub(crate) async fn presses(&self, key: char) {
+        let focused = self.client.active_element().await.unwrap();
+        focused.send_keys(&key.to_string()).await.unwrap();
+    }
+
+    /// Becomes another screen: its width and height in CSS pixels, and whether the person wants
+    /// dark pages.
+    pub(crate) async fn becomes(&self, (width, height): (u32, u32), dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}),
+        );
+        self.command(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        );
+    }
+
+    /// A command of the browser's own protocol.
+    fn command(&self, name: &str, parameters: &Value) {
+        let target = format!("/session/{}/goog/cdp/execute", self.session);
+        let body = json!({"cmd": name, "params": parameters});
+        Request::post(&self.driver_url, &target)
+            .json(&body)
+            .send()
+            .expect_status(200);
     }
 
     /// What the browser wrote to its console since last asked, above `INFO`:

@@ -21,6 +21,12 @@ fn packages() -> PathBuf {
     packages
 }
 
+/// The text of a package's file, as `PACKAGE/PATH`.
+pub(crate) fn source(file: &str) -> String {
+    let path = packages().join("node_modules").join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The official MCP conformance suite.
 pub(crate) fn conformance(arguments: &[&str]) -> Command {
     let suite = "node_modules/@modelcontextprotocol/conformance/dist/index.js";

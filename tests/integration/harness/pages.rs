@@ -87,6 +87,11 @@ impl Approver {
         self.browser.reads("evoked").await;
     }
 
+    /// The browser itself, for what no step here does.
+    pub(crate) fn browser(&self) -> &Browser {
+        &self.browser
+    }
+
     /// What the browser objected to: blocked styles, failed requests.
     pub(crate) fn complaints(&self) -> Vec<String> {
         self.browser.complaints()

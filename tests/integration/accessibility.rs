@@ -1,0 +1,220 @@
+//! The issuer's pages for everybody: with a screen reader, with the keyboard alone, on a phone, by
+//! day and by night. Looked at by axe-core in a real Chromium.
+
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+
+use crate::harness::agent::Wish;
+use crate::harness::browser::Browser;
+use crate::harness::node;
+use crate::harness::pages::Approver;
+use crate::harness::service::{Bailiwick, Place};
+
+/// A laptop by day and by night, a phone, and the narrowest screen that WCAG 2.2 counts with (1.4.10).
+const SCREENS: [((u32, u32), bool); 4] = [
+    ((1_200, 1_000), false),
+    ((1_200, 1_000), true),
+    ((390, 844), true),
+    ((320, 568), false),
+];
+
+/// More tabs than any page has stops.
+const MOST_TABS: usize = 200;
+
+fn wish<'a>(tools: &'a [&'a str], task: &'a str) -> Wish<'a> {
+    Wish {
+        tools,
+        resources: &["files/reports"],
+        task,
+        time: "20m",
+    }
+}
+
+/// What axe-core finds wrong in the open page, in a line each. It looks at colours as well.
+async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
+    browser.evaluate(axe).await;
+    let found = browser
+        .evaluate_async(
+            "const done = arguments[arguments.length - 1];
+             axe.run(document, {
+                 resultTypes: ['violations'],
+                 preload: false,
+                 runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+             }).then(found => done({
+                 looked: found.passes.length,
+                 wrong: found.violations.flatMap(rule => rule.nodes.map(node =>
+                     `${rule.impact} ${rule.id}: ${node.html} ${node.failureSummary}`)),
+             }), error => done({looked: 0, wrong: [String(error)]}));",
+        )
+        .await;
+    assert!(
+        found["looked"].as_u64() > Some(5),
+        "axe-core looked: {found}"
+    );
+    let wrong = found["wrong"].as_array().unwrap().iter();
+    wrong
+        .map(|line| line.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// By how many pixels the page is wider than the screen.
+async fn overhang(browser: &Browser) -> i64 {
+    let script = "return document.documentElement.scrollWidth - window.innerWidth";
+    browser.evaluate(script).await.as_i64().unwrap()
+}
+
+/// Looks at a page by day and by night and on the narrowest screen, and at its width on each.
+async fn looks_right(browser: &Browser, axe: &str, url: &str) {
+    for (screen, dark) in SCREENS {
+        browser.becomes(screen, dark).await;
+        browser.goto(url).await;
+        let wrong = violations(browser, axe).await;
+        let seen = format!("{url} at {screen:?}, dark: {dark}");
+        assert!(wrong.is_empty(), "{seen}:\n{}", wrong.join("\n"));
+        let overhang = overhang(browser).await;
+        assert!(overhang <= 0, "{seen} is {overhang} pixels too wide");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_wrong_is_seen() {
+    let axe = node::source("axe-core/axe.min.js");
+    let browser = Browser::open().await;
+    let page = |body: &str| {
+        format!("data:text/html,<html lang=en><title>t</title><main><h1>t</h1>{body}</main>")
+    };
+    browser.goto(&page("<p style=color:black>words</p>")).await;
+    assert_eq!(violations(&browser, &axe).await, Vec::<String>::new());
+    for (body, rule) in [
+        ("<p style=color:lightgrey>words</p>", "color-contrast"),
+        ("<input name=x>", "label"),
+        ("<button></button>", "button-name"),
+    ] {
+        browser.goto(&page(body)).await;
+        let wrong = violations(&browser, &axe).await;
+        assert!(wrong.iter().any(|line| line.contains(rule)), "{wrong:?}");
+    }
+    browser.becomes((320, 568), false).await;
+    let fits = "<meta name=viewport content=width=device-width>";
+    for (width, overhangs) in [(250, false), (400, true)] {
+        browser
+            .goto(&page(&format!("{fits}<p style=width:{width}px>wide</p>")))
+            .await;
+        assert_eq!(overhang(&browser).await > 0, overhangs, "{width}");
+    }
+}
+
+/// Every page that a person comes to, each with something on it.
+fn pages(servers: &Place, approval: &str, decided: &str, session: &str) -> Vec<String> {
+    let paths = [
+        "/approvals",
+        "/approve",
+        "/approve?user_code=BCDF-GHJK",
+        "/sessions",
+        "/accounts",
+        "/accounts/ada",
+        "/applications",
+        "/applications/default",
+        "/me",
+        "/no/such/page",
+    ];
+    let here = |path: &str| format!("{}{path}", servers.issuer);
+    let mut pages: Vec<String> = paths.into_iter().map(here).collect();
+    pages.push(here(&format!("/sessions/{session}")));
+    pages.extend([approval, decided].map(str::to_owned));
+    pages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_has_a_violation_on_any_screen_by_day_or_night() {
+    let axe = node::source("axe-core/axe.min.js");
+    let servers = Bailiwick::up();
+    let stranger = Browser::open().await;
+    looks_right(&stranger, &axe, servers.sign_in.as_deref().unwrap()).await;
+    let approver = Approver::signs_up(&servers).await;
+    looks_right(&stranger, &axe, &format!("{}/sign-in", servers.issuer)).await;
+
+    let first = servers.request(&wish(&["files.read_file"], "Read"), &[]);
+    approver.opens(&first).await.approves().await;
+    let decided = first.approval_url.clone();
+    let granted = first.granted();
+    let everything = [
+        "files.list_directory",
+        "files.read_file",
+        "files.write_file",
+        "files.delete_file",
+    ];
+    let limits = ["--arg", "path=prefix:reports/"];
+    let waiting = servers.request(&wish(&everything, "Tidy up the reports"), &limits);
+    for url in pages(&servers, &waiting.approval_url, &decided, &granted.session) {
+        looks_right(approver.browser(), &axe, &url).await;
+    }
+    assert_eq!(stranger.complaints(), Vec::<String>::new());
+}
+
+/// What has the focus, and whether one sees that it has.
+async fn focus(browser: &Browser) -> Value {
+    browser
+        .evaluate(
+            "const element = document.activeElement;
+             const box = element.getBoundingClientRect();
+             const style = getComputedStyle(element);
+             return {
+                 id: element.id,
+                 name: element.getAttribute('name'),
+                 value: element.getAttribute('value'),
+                 seen: element === document.body || (style.outlineStyle !== 'none'
+                     && parseFloat(style.outlineWidth) >= 2 && box.width > 0 && box.height > 0),
+                 html: element.outerHTML.slice(0, 200),
+             };",
+        )
+        .await
+}
+
+/// Presses Tab until the focus is on what `wanted` holds of. Every stop on the way shows that it
+/// has the focus.
+async fn tabs_to(browser: &Browser, wanted: impl Fn(&Value) -> bool) {
+    for _ in 0..MOST_TABS {
+        browser.presses(char::from(Key::Tab)).await;
+        let focused = focus(browser).await;
+        assert_eq!(focused["seen"], json!(true), "no focus to see: {focused}");
+        if wanted(&focused) {
+            return;
+        }
+    }
+    panic!("Tab never comes to what was wanted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_is_narrowed_and_approved_with_the_keyboard_alone() {
+    let servers = Bailiwick::up();
+    let approver = Approver::signs_up(&servers).await;
+    let tools = ["files.delete_file", "files.read_file"];
+    let asked = servers.request(&wish(&tools, "Read"), &[]);
+    approver.opens(&asked).await;
+    let browser = approver.browser();
+    let named = |name: &'static str, value: &'static str| {
+        move |focused: &Value| focused["name"] == name && focused["value"] == value
+    };
+    tabs_to(browser, named("tool", "files.delete_file")).await;
+    browser.presses(' ').await;
+    tabs_to(browser, |focused| focused["id"] == "duration").await;
+    // Enter in a field decides nothing.
+    browser.presses(char::from(Key::Enter)).await;
+    assert_eq!(
+        browser.path().await,
+        "/approvals/".to_owned() + id(&browser.path().await)
+    );
+    tabs_to(browser, |focused| focused["id"] == "approve").await;
+    browser.presses(char::from(Key::Enter)).await;
+    browser.find("#approved").await;
+    let granted = asked.granted();
+    let tools = granted.details["tools"].as_array().unwrap();
+    assert_eq!(tools.len(), 1, "{tools:?}");
+    assert_eq!(tools[0]["name"], "files.read_file");
+}
+
+/// The last part of a path.
+fn id(path: &str) -> &str {
+    path.rsplit('/').next().unwrap()
+}
