@@ -1,14 +1,14 @@
 //! What an agent asks for, from the command line to `authorization_details`
 //! (RFC 9396).
 //!
-//! Owns the reading of `--tool`, `--resource` and `--arg` and the object they
+//! Owns the reading of `--tool`, `--resource`, `--arg` and `--call` and the object they
 //! become. Whether it may be had is for the issuer and the approver.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bailiwick_datalog::{Access, ArgumentConstraint, ResourcePath, ToolName};
+use bailiwick_datalog::{Access, ArgumentConstraint, ResourcePath, ToolName, strict_json};
 use serde_json::{Map, Value, json};
 
 use crate::catalogue::Catalogue;
@@ -39,6 +39,29 @@ impl FromStr for WantedTool {
     }
 }
 
+/// One exact call as typed: `TOOL={…}`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WantedCall {
+    name: ToolName,
+    arguments: Map<String, Value>,
+}
+
+impl FromStr for WantedCall {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, arguments) = text
+            .split_once('=')
+            .ok_or("it reads like `TOOL={\"argument\":…}`")?;
+        let name = ToolName::parse(name).map_err(|error| error.to_string())?;
+        match strict_json::parse(arguments.as_bytes()) {
+            Ok(Value::Object(arguments)) => Ok(Self { name, arguments }),
+            Ok(_) => Err("the arguments are a JSON object".to_owned()),
+            Err(error) => Err(format!("the arguments are no JSON: {error}")),
+        }
+    }
+}
+
 /// Everything that makes up one request.
 #[derive(Debug)]
 pub(crate) struct Wish<'a> {
@@ -50,6 +73,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) arguments: &'a [String],
     /// Whether the limited arguments are the only ones there may be.
     pub(crate) closed_arguments: bool,
+    /// Exact calls; a tool that has some is asked for these alone, each once.
+    pub(crate) calls: &'a [WantedCall],
     /// The task in words.
     pub(crate) task: &'a str,
     /// For how long.
@@ -66,7 +91,7 @@ impl Wish<'_> {
     pub(crate) fn authorization_details(&self, catalogue: &Catalogue) -> Result<Value, Failure> {
         let limits = self.limits()?;
         let mut tools = Vec::with_capacity(self.tools.len());
-        for wanted in self.tools {
+        for wanted in self.tools_with_calls() {
             let known = catalogue.tool(&wanted.name)?;
             let mut entry = Map::new();
             entry.insert("name".to_owned(), json!(wanted.name));
@@ -84,13 +109,33 @@ impl Wish<'_> {
             }
             tools.push(Value::Object(entry));
         }
-        Ok(json!([{
+        let mut detail = json!({
             "type": "mcp_tools",
             "locations": [catalogue.audience],
             "task": self.task,
             "duration": self.duration.as_secs(),
             "tools": tools,
-        }]))
+        });
+        if let (false, Some(detail)) = (self.calls.is_empty(), detail.as_object_mut()) {
+            let calls = self.calls.iter();
+            let calls = calls.map(|call| json!({"name": call.name, "arguments": call.arguments}));
+            detail.insert("calls".to_owned(), calls.collect());
+        }
+        Ok(json!([detail]))
+    }
+
+    /// The tools that are named, and those that only a call names.
+    fn tools_with_calls(&self) -> Vec<WantedTool> {
+        let mut tools = self.tools.to_vec();
+        for call in self.calls {
+            if tools.iter().all(|tool| tool.name != call.name) {
+                tools.push(WantedTool {
+                    name: call.name.clone(),
+                    access: None,
+                });
+            }
+        }
+        tools
     }
 
     fn args_of(&self, tool: &ToolName, limits: &Limits) -> Map<String, Value> {
@@ -153,6 +198,7 @@ mod tests {
             resources: &[ResourcePath::parse("files/reports").unwrap()],
             arguments: &arguments,
             closed_arguments: false,
+            calls: &[],
             task: "read",
             duration: Duration::from_secs(600),
         };
@@ -203,6 +249,43 @@ mod tests {
             wish[0]["tools"][1]["args"],
             json!({"path": {"prefix": "reports/"}, "content": {"exact": "a:b"}})
         );
+    }
+
+    #[test]
+    fn a_call_names_its_tool_and_stands_beside_the_tools() {
+        let call = |text: &str| text.parse::<WantedCall>();
+        let calls = [
+            call(r#"files.write_file={"path":"a=b","content":"x"}"#).unwrap(),
+            call("files.write_file={}").unwrap(),
+        ];
+        let wish = Wish {
+            tools: &["files.read_file".parse().unwrap()],
+            resources: &[ResourcePath::parse("files").unwrap()],
+            arguments: &[],
+            closed_arguments: false,
+            calls: &calls,
+            task: "write",
+            duration: Duration::from_secs(600),
+        };
+        let details = wish.authorization_details(&catalogue()).unwrap();
+        let names: Vec<&Value> = (0..2).map(|at| &details[0]["tools"][at]["name"]).collect();
+        assert_eq!(names, ["files.read_file", "files.write_file"]);
+        assert_eq!(
+            details[0]["calls"],
+            json!([
+                {"name": "files.write_file", "arguments": {"path": "a=b", "content": "x"}},
+                {"name": "files.write_file", "arguments": {}},
+            ])
+        );
+        for bad in [
+            "files.write_file",
+            "Files={}",
+            "files.write_file=[]",
+            "files.write_file={\"a\":1,\"a\":2}",
+            "files.write_file={",
+        ] {
+            assert!(call(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Approving and narrowing is [`crate::narrowing`]'s.
 
 mod details;
+pub(crate) mod exact_call;
 mod held;
 mod requester;
 mod stored;
@@ -21,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub(crate) use details::{Details, NO_TASK, RequestError};
+pub(crate) use exact_call::ExactCall;
 pub(crate) use held::Held;
 pub(crate) use requester::Requester;
 pub(crate) use stored::read_granted;
@@ -63,24 +65,32 @@ pub(crate) struct ToolScope {
     pub(crate) access: Access,
     /// At least one, none twice.
     pub(crate) resources: Vec<ResourcePath>,
+    /// Ascending by name; several of one argument have to hold together.
     pub(crate) args: Vec<ArgumentConstraint>,
     /// No argument outside `args` may be given.
     pub(crate) closed_arguments: bool,
+    /// The only calls that may be made, each once; without any, every call within the limits.
+    pub(crate) calls: Vec<ExactCall>,
 }
 
 impl ToolScope {
-    /// The argument limits as caveats, for the token and for words.
+    /// The limits on calls as caveats, for the token and for words.
     pub(crate) fn limits(&self) -> Vec<Caveat> {
         let mut limits: Vec<Caveat> = self.args.iter().cloned().map(Caveat::Argument).collect();
         if self.closed_arguments {
-            limits.push(Caveat::ClosedWorld(
-                self.args.iter().map(|a| a.name.clone()).collect(),
-            ));
+            // One argument may have several limits, which stand beside each other.
+            let mut names: Vec<String> = self.args.iter().map(|a| a.name.clone()).collect();
+            names.dedup();
+            limits.push(Caveat::ClosedWorld(names));
+        }
+        if !self.calls.is_empty() {
+            let digests = self.calls.iter().map(ExactCall::digest);
+            limits.push(Caveat::ExactCalls(digests.collect()));
         }
         limits
     }
 
-    /// The scope as an entry of `authorization_details`.
+    /// The scope as an entry of `authorization_details`, whose exact calls stand beside the tools.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("name".to_owned(), json!(self.name.as_str()));
@@ -88,12 +98,7 @@ impl ToolScope {
         let resources: Vec<String> = self.resources.iter().map(ToString::to_string).collect();
         object.insert("resources".to_owned(), json!(resources));
         if !self.args.is_empty() {
-            let args = self
-                .args
-                .iter()
-                .map(|a| (a.name.clone(), a.rule_to_json()))
-                .collect();
-            object.insert("args".to_owned(), Value::Object(args));
+            object.insert("args".to_owned(), details::args_to_json(&self.args));
         }
         if self.closed_arguments {
             object.insert("closed_arguments".to_owned(), json!(true));
@@ -287,6 +292,10 @@ impl AccessRequest {
             ("client", self.requester.as_ref().map(Requester::to_stored)),
             ("held", self.held.as_ref().map(Held::to_stored)),
             (
+                "calls",
+                exact_call::to_json(self.tools.iter().map(|tool| &tool.scope)),
+            ),
+            (
                 "offered",
                 (self.selection == Selection::Offered).then(|| json!(true)),
             ),
@@ -361,6 +370,7 @@ impl RequestedTool {
             resources: known.roots.clone(),
             args: Vec::new(),
             closed_arguments: false,
+            calls: Vec::new(),
         };
         (!scope.resources.is_empty()).then(|| Self::new(scope, known))
     }
@@ -384,14 +394,18 @@ pub(crate) fn authorization_details(
     duration: Duration,
     tools: &[ToolScope],
 ) -> Value {
-    let tools: Vec<Value> = tools.iter().map(|t| Value::Object(t.to_json())).collect();
-    json!([{
+    let list: Vec<Value> = tools.iter().map(|t| Value::Object(t.to_json())).collect();
+    let mut detail = json!({
         "type": details::DETAIL_TYPE,
         "locations": [audience.as_str()],
         "task": task,
         "duration": duration.as_secs(),
-        "tools": tools,
-    }])
+        "tools": list,
+    });
+    if let (Some(calls), Some(detail)) = (exact_call::to_json(tools), detail.as_object_mut()) {
+        detail.insert("calls".to_owned(), calls);
+    }
+    json!([detail])
 }
 
 fn distinct<T: Ord>(items: &[T]) -> bool {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::{conditions::Conditions, error::MAX_WORDS};
 use crate::{
-    access_request::{AccessRequest, RequestDigest, ToolScope},
+    access_request::{AccessRequest, RequestDigest, ToolScope, exact_call},
     asking::Unfit,
     core::{Core, Unavailable},
     ids::fresh_id,
@@ -54,18 +54,15 @@ impl Core {
         approver: &Account,
         approving: &Approving<'_>,
     ) -> Result<(), DecisionError> {
-        let Deciding { id, shown, behalf } = approving.deciding;
+        let Deciding { id, shown, .. } = approving.deciding;
         let now = self.clock.now().utc;
-        let request = self.open_request(id, shown, now).await?;
-        let granted = narrow(&request.request, approving.choice)?;
-        self.check_picked(&request.request, &granted).await?;
-        let instructions = words(approving.instructions)?;
-
-        let mut change = self.store.change().await?;
-        let asked = &request.request;
-        let all = authorities(&mut change, approver, &asked.application, now).await?;
-        let all = on_behalf_of(all, behalf);
-        let conditions = conditions::check(&mut change, id, asked, &granted, all, now).await?;
+        let Examined {
+            request,
+            granted,
+            change,
+            conditions,
+            instructions,
+        } = self.examine(approver, approving, now).await?;
         let approval = Approval {
             id,
             shown,
@@ -79,6 +76,46 @@ impl Core {
             return self.record_first(change, &approval).await;
         }
         self.record_approval(change, &approval).await
+    }
+
+    /// What approving would grant: all that it checks, and nothing is changed.
+    ///
+    /// # Errors
+    /// [`DecisionError`], as approving would answer.
+    pub(crate) async fn rehearse(
+        &self,
+        approver: &Account,
+        approving: &Approving<'_>,
+    ) -> Result<Granted, DecisionError> {
+        let now = self.clock.now().utc;
+        let examined = self.examine(approver, approving, now).await?;
+        Ok(examined.granted)
+    }
+
+    async fn examine(
+        &self,
+        approver: &Account,
+        approving: &Approving<'_>,
+        now: Timestamp,
+    ) -> Result<Examined, DecisionError> {
+        let Deciding { id, shown, behalf } = approving.deciding;
+        let request = self.open_request(id, shown, now).await?;
+        let granted = narrow(&request.request, approving.choice)?;
+        self.check_picked(&request.request, &granted).await?;
+        let instructions = words(approving.instructions)?;
+
+        let mut change = self.store.change().await?;
+        let asked = &request.request;
+        let all = authorities(&mut change, approver, &asked.application, now).await?;
+        let all = on_behalf_of(all, behalf);
+        let conditions = conditions::check(&mut change, id, asked, &granted, all, now).await?;
+        Ok(Examined {
+            request,
+            granted,
+            change,
+            conditions,
+            instructions,
+        })
     }
 
     async fn record_first(
@@ -113,6 +150,7 @@ impl Core {
             "void_first_approval_by": approval.void_first(),
             "request_digest": approval.shown.to_hex(),
             "granted": details,
+            "exact_calls": exact_call::digests(&approval.granted.tools),
         });
         self.seal(change, now, "request_approved_once", fields)
             .await?;
@@ -162,6 +200,7 @@ impl Core {
             "agent": approval.request.request.agent.as_str(),
             "request_digest": approval.shown.to_hex(),
             "granted": details,
+            "exact_calls": exact_call::digests(&approval.granted.tools),
             "expires_at": session.expires_at.to_rfc3339(),
         });
         self.seal(change, now, "request_approved", fields).await?;
@@ -315,6 +354,15 @@ pub(crate) struct Approving<'a> {
     pub(crate) deciding: Deciding<'a>,
     pub(crate) choice: &'a Choice,
     pub(crate) instructions: &'a str,
+}
+
+/// What an approval would be, before anything is changed.
+struct Examined {
+    request: StoredRequest,
+    granted: Granted,
+    change: Change,
+    conditions: Conditions,
+    instructions: Option<String>,
 }
 
 /// The authorities on behalf of whoever was named; all of them where nobody was.

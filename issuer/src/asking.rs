@@ -274,10 +274,8 @@ impl Core {
         let live = self
             .store
             .live_session_of_browser(&client.id, &returns.browser, now);
-        Ok(live.await?.map(|session| Held {
-            session: session.id.to_string(),
-            tools: session.granted.tools,
-        }))
+        let live = live.await?;
+        Ok(live.map(|session| Held::of(session.id.to_string(), session.granted.tools)))
     }
 
     /// Mints a token for `tools` of a request, with a key that nobody trusts, and throws it away:

@@ -5,6 +5,8 @@
 //! choice that points outside it; [`Granted::is_within`] states the law again, independently,
 //! and the mint asks it once more before signing.
 
+mod limits;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -14,13 +16,17 @@ use bailiwick_datalog::{ResourcePath, ToolName};
 use serde_json::Value;
 use thiserror::Error;
 
+pub(crate) use self::limits::added as added_limits;
 use crate::{
-    access_request::{AccessRequest, RequestedTool, Selection, ToolScope, authorization_details},
+    access_request::{
+        AccessRequest, ExactCall, RequestedTool, Selection, ToolScope, authorization_details,
+        exact_call,
+    },
     duration_text,
     text::visible_line,
 };
 
-/// Names one requested resource: the tool, and the position in its list.
+/// Names one requested resource or exact call: the tool, and the position in its list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ResourceKey {
     pub(crate) tool: String,
@@ -54,6 +60,12 @@ pub(crate) struct Choice {
     pub(crate) tools: BTreeSet<String>,
     /// Ticked resources.
     pub(crate) resources: BTreeSet<ResourceKey>,
+    /// Ticked exact calls, by their place among those of their tool.
+    pub(crate) calls: BTreeSet<ResourceKey>,
+    /// What was written about the arguments of each tool, one limit a line.
+    pub(crate) limits: BTreeMap<String, String>,
+    /// Tools whose other arguments are not to be given.
+    pub(crate) closed: BTreeSet<String>,
     /// The path field of each resource.
     pub(crate) paths: BTreeMap<ResourceKey, String>,
     /// The time field.
@@ -74,6 +86,9 @@ pub(crate) enum NarrowingError {
     /// The choice names a resource that was not asked for.
     #[error("resource {0} was not asked for")]
     ResourceNotRequested(String),
+    /// The choice names a call that was not asked for.
+    #[error("call {0} was not asked for")]
+    CallNotRequested(String),
     /// A path leads outside the requested resource.
     #[error("`{tool}` was asked for on `{requested}`; `{wanted}` is not under it")]
     ResourceWidened {
@@ -93,6 +108,26 @@ pub(crate) enum NarrowingError {
         path: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A line about arguments is no limit.
+    #[error("`{tool}`: `{line}` is not a limit: {why}")]
+    NotALimit {
+        /// The tool.
+        tool: ToolName,
+        /// The line, made visible.
+        line: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A limit on an argument that may not be given, which would allow it.
+    #[error(
+        "`{tool}` may have no argument `{argument}` at all, so there is nothing to limit about it"
+    )]
+    ArgumentClosed {
+        /// The tool.
+        tool: ToolName,
+        /// The argument, made visible.
+        argument: String,
     },
     /// The time field is not a time.
     #[error("the time `{0}` cannot be read; write it like `90s`, `15m` or `1h 30m`")]
@@ -131,9 +166,16 @@ pub(crate) fn narrow(request: &AccessRequest, choice: &Choice) -> Result<Granted
             continue;
         }
         let resources = narrow_resources(tool, choice)?;
-        if !resources.is_empty() {
+        let calls = kept_calls(tool, choice);
+        // Without its calls, the tool would be granted for any.
+        let no_call_left = calls.is_empty() && !tool.scope.calls.is_empty();
+        if !resources.is_empty() && !no_call_left {
+            let (args, closed_arguments) = limits::narrow(&tool.scope, choice)?;
             tools.push(ToolScope {
                 resources,
+                args,
+                closed_arguments,
+                calls,
                 ..tool.scope.clone()
             });
         }
@@ -190,8 +232,8 @@ impl Granted {
 fn is_within(tool: &ToolScope, asked: &ToolScope) -> bool {
     !tool.resources.is_empty()
         && tool.access == asked.access
-        && tool.args == asked.args
-        && tool.closed_arguments == asked.closed_arguments
+        && limits::are_within(tool, asked)
+        && exact_call::are_within(&tool.calls, &asked.calls)
         && tool
             .resources
             .iter()
@@ -200,7 +242,9 @@ fn is_within(tool: &ToolScope, asked: &ToolScope) -> bool {
 
 fn check_names(request: &AccessRequest, choice: &Choice) -> Result<(), NarrowingError> {
     let requested = |name: &str| request.tools.iter().find(|t| t.scope.name.as_str() == name);
-    if let Some(name) = choice.tools.iter().find(|name| requested(name).is_none()) {
+    let named = choice.tools.iter().chain(&choice.closed);
+    let mut named = named.chain(choice.limits.keys());
+    if let Some(name) = named.find(|name| requested(name).is_none()) {
         return Err(NarrowingError::ToolNotRequested(visible_line(name)));
     }
     let known = |key: &ResourceKey| {
@@ -215,8 +259,32 @@ fn check_names(request: &AccessRequest, choice: &Choice) -> Result<(), Narrowing
         Some(key) => Err(NarrowingError::ResourceNotRequested(visible_line(
             &key.to_string(),
         ))),
+        None => check_calls(request, choice),
+    }
+}
+
+fn check_calls(request: &AccessRequest, choice: &Choice) -> Result<(), NarrowingError> {
+    let known = |key: &ResourceKey| {
+        let mut tools = request.tools.iter();
+        tools.any(|tool| tool.scope.name.as_str() == key.tool && key.index < tool.scope.calls.len())
+    };
+    match choice.calls.iter().find(|key| !known(key)) {
+        Some(key) => Err(NarrowingError::CallNotRequested(visible_line(
+            &key.to_string(),
+        ))),
         None => Ok(()),
     }
+}
+
+/// The calls that are ticked, as they were asked for.
+fn kept_calls(tool: &RequestedTool, choice: &Choice) -> Vec<ExactCall> {
+    let name = tool.scope.name.to_string();
+    let calls = tool.scope.calls.iter().enumerate();
+    let ticked = calls.filter(|(index, _)| {
+        let (tool, index) = (name.clone(), *index);
+        choice.calls.contains(&ResourceKey { tool, index })
+    });
+    ticked.map(|(_, call)| call.clone()).collect()
 }
 
 fn narrow_duration(requested: Duration, text: &str) -> Result<Duration, NarrowingError> {

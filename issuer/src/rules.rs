@@ -2,11 +2,12 @@
 //!
 //! A rule is one line: what is demanded, then for what. `two-approvers access=destructive
 //! resource=files/hr` demands a second approver for destructive access to anything in, above or
-//! below `files/hr`. Conditions of one kind are alternatives; of different kinds, all must hold.
+//! below `files/hr`; `exact-calls tool=files.delete_file` demands that the tool is granted for exact
+//! calls alone, each with its arguments on the page. Conditions of one kind are alternatives; of different kinds, all must hold.
 
 use std::{fmt, str::FromStr};
 
-use bailiwick_datalog::{Access, ResourcePath};
+use bailiwick_datalog::{Access, ResourcePath, ToolName};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -26,14 +27,17 @@ const MAX_CONDITIONS: usize = 32;
 pub(crate) enum Demand {
     /// Two persons approve.
     TwoApprovers,
+    /// It is granted for exact calls only.
+    ExactCalls,
 }
 
 impl Demand {
-    const ALL: [Self; 1] = [Self::TwoApprovers];
+    const ALL: [Self; 2] = [Self::TwoApprovers, Self::ExactCalls];
 
     fn word(self) -> &'static str {
         match self {
             Self::TwoApprovers => "two-approvers",
+            Self::ExactCalls => "exact-calls",
         }
     }
 }
@@ -59,9 +63,11 @@ pub(crate) struct RuleError {
 }
 
 /// What a grant demands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Demands {
     pub(crate) two_approvers: bool,
+    /// Tools that are to be granted for exact calls only, and are for any.
+    pub(crate) exact_calls: Vec<ToolName>,
 }
 
 impl Demands {
@@ -71,8 +77,16 @@ impl Demands {
             let mut such = rules.iter().filter(|rule| rule.demand == demand);
             such.any(|rule| scopes.iter().any(|scope| rule.applies(scope)))
         };
+        let any_call = scopes.iter().filter(|scope| scope.calls.is_empty());
+        let unbound = any_call.filter(|scope| {
+            let mut such = rules
+                .iter()
+                .filter(|rule| rule.demand == Demand::ExactCalls);
+            such.any(|rule| rule.applies(scope))
+        });
         Self {
             two_approvers: demanded(Demand::TwoApprovers),
+            exact_calls: unbound.map(|scope| scope.name.clone()).collect(),
         }
     }
 }
@@ -178,9 +192,8 @@ impl From<Rule> for String {
 
 #[cfg(test)]
 mod tests {
-    use bailiwick_datalog::ToolName;
-
     use super::*;
+    use crate::access_request::ExactCall;
 
     fn rule(line: &str) -> Rule {
         let rule: Rule = line.parse().unwrap();
@@ -195,6 +208,7 @@ mod tests {
             resources: vec![ResourcePath::parse(resource).unwrap()],
             args: Vec::new(),
             closed_arguments: false,
+            calls: Vec::new(),
         }
     }
 
@@ -227,6 +241,25 @@ mod tests {
         assert_eq!(of(Access::Read), Demands::default());
         assert!(of(Access::Destructive).two_approvers);
         assert!(!of(Access::Write).two_approvers);
+    }
+
+    #[test]
+    fn exact_calls_are_demanded_where_any_call_would_be_granted() {
+        let rules = [rule("exact-calls access=destructive resource=files/hr")];
+        let of = |scope: &ToolScope| Demands::of(&rules, std::slice::from_ref(scope)).exact_calls;
+        let any = scope("files.delete", Access::Destructive, "files/hr");
+        assert_eq!(of(&any), std::slice::from_ref(&any.name));
+        let call = ExactCall::new(&any.name, serde_json::Map::new()).unwrap();
+        let exact = ToolScope {
+            calls: vec![call],
+            ..any
+        };
+        assert_eq!(of(&exact), []);
+        assert_eq!(
+            of(&scope("files.delete", Access::Destructive, "files/x")),
+            []
+        );
+        assert_eq!(of(&scope("files.read", Access::Read, "files/hr")), []);
     }
 
     #[test]

@@ -28,6 +28,24 @@ pub(crate) fn first_hidden(text: &str) -> Option<char> {
     text.chars().find(|character| is_hidden(*character))
 }
 
+/// JSON in one line of visible text, and exactly: every character that is not plainly visible is
+/// written as JSON escapes it, so that nothing reads like something else that was sent.
+pub(crate) fn visible_json(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    let mut shown = String::with_capacity(text.len());
+    let mut units = [0; 2];
+    for character in text.chars() {
+        if is_hidden(character) {
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.trim().chars() {

@@ -21,7 +21,7 @@ use crate::holder_key::NextHolder;
 use crate::output::{Event, Output};
 use crate::token_file;
 use crate::waiting::Waiting;
-use crate::wish::{WantedTool, Wish};
+use crate::wish::{WantedCall, WantedTool, Wish};
 
 /// Ask for tools; waits until a person has decided
 #[derive(Debug, Args)]
@@ -29,14 +29,20 @@ use crate::wish::{WantedTool, Wish};
     bailiwick request --tool files.list_directory --tool files.read_file \\\n      \
     --resource files/reports --task 'Summarise the Q3 report' --for 10m\n  \
     bailiwick request --tool files.write_file --resource files/notes \\\n      \
-    --arg 'path=notes/*' --task 'Keep the meeting notes' --for 1h\n\n\
+    --arg 'path=notes/*' --task 'Keep the meeting notes' --for 1h\n  \
+    bailiwick request --call 'files.delete_file={\"path\":\"notes/old.md\"}' \\\n      \
+    --resource files/notes --task 'Remove the old notes' --for 5m\n\n\
     A constraint is `1..10`, `..10` or `1..` for a range, `a|b` for one of several, `pre*` for a\n\
     prefix, `*suf` for a suffix, a JSON rule in braces, and anything else for exactly that value.\n\
     With `NAME?=` the argument may also be left out; with `TOOL:NAME=` the constraint holds for\n\
     that tool only.")]
 pub(crate) struct RequestArgs {
     /// A tool, with its access if it should not be the catalogue's; may be repeated
-    #[arg(long = "tool", value_name = "NAME[:ACCESS]", required = true)]
+    #[arg(
+        long = "tool",
+        value_name = "NAME[:ACCESS]",
+        required_unless_present = "calls"
+    )]
     tools: Vec<WantedTool>,
 
     /// A resource the tools may touch, with everything below it; may be repeated
@@ -50,6 +56,11 @@ pub(crate) struct RequestArgs {
     /// Allow no argument but those named with --arg
     #[arg(long)]
     closed_arguments: bool,
+
+    /// One exact call, to be made once with these very arguments; may be repeated. A tool with
+    /// such calls is asked for them alone
+    #[arg(long = "call", value_name = "TOOL={JSON}")]
+    calls: Vec<WantedCall>,
 
     /// What the tools are for, in words the approver will read
     #[arg(long, value_name = "TEXT")]
@@ -140,6 +151,7 @@ impl RequestArgs {
             resources: &self.resources,
             arguments: &self.arguments,
             closed_arguments: self.closed_arguments,
+            calls: &self.calls,
             task: &self.task,
             duration: self.duration,
         }

@@ -24,6 +24,7 @@ mod asking;
 mod authorization;
 mod corpus;
 mod end_to_end;
+mod exact_calls;
 mod harness;
 mod holding;
 mod hostile_text;

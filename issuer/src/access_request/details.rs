@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{Application, RequestedTool, ToolScope, distinct};
+use super::{
+    Application, ExactCall, RequestedTool, ToolScope, distinct,
+    exact_call::{self, WireCall},
+};
 use crate::{
     catalogue::CatalogueTool,
     text::{first_hidden, visible_line, visible_paragraphs},
@@ -27,9 +30,9 @@ pub(crate) const NO_TASK: &str = "No task was stated.";
 const SCOPE_PREFIX: &str = "tool:";
 /// Most tools that a person is asked to pick from: the form of so many fits a body.
 const MAX_OFFERED: usize = 128;
-/// Most argument limits in a request; each becomes a check of the token's first block,
+/// Most limits on calls in a request, a list of exact calls counted as one; each becomes a check of the token's first block,
 /// which may hold 32 together with the two fixed ones.
-const MAX_ARGUMENT_LIMITS: usize = 30;
+pub(crate) const MAX_LIMITS: usize = 30;
 
 /// Why a request is refused. The text is for the developer of the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -110,6 +113,15 @@ pub(crate) enum RequestError {
         /// What is wrong with the limit.
         reason: String,
     },
+    /// A call of a tool that is not asked for.
+    #[error("`calls` has a call of `{0}`, which is not among `tools`")]
+    CallOfOtherTool(String),
+    /// A call whose arguments cannot be told from others.
+    #[error(
+        "a call of `{0}` has an integer beyond 9007199254740991, which canonical JSON (RFC 8785) \
+         cannot tell from its neighbours"
+    )]
+    CallWithoutForm(ToolName),
     /// A word of the scope names no tool.
     #[error("scope `{0}` is not `tool:` and the name of a tool")]
     Scope(String),
@@ -147,6 +159,7 @@ pub(super) struct DetailTool {
     pub(super) resources: Vec<ResourcePath>,
     pub(super) args: Vec<ArgumentConstraint>,
     pub(super) closed_arguments: bool,
+    pub(super) calls: Vec<ExactCall>,
 }
 
 impl Details {
@@ -178,11 +191,7 @@ impl Details {
         }
         check_locations(wire.locations.as_deref(), audience)?;
         check_duration(wire.duration, application.max_duration)?;
-        let tools = wire
-            .tools
-            .into_iter()
-            .map(DetailTool::read)
-            .collect::<Result<Vec<_>, _>>()?;
+        let tools = DetailTool::read_all(wire.tools, wire.calls)?;
         check_tools(&tools)?;
         Ok(Self {
             task: read_task(&wire.task)?,
@@ -239,6 +248,7 @@ impl Details {
                         resources: tool.resources,
                         args: tool.args,
                         closed_arguments: tool.closed_arguments,
+                        calls: tool.calls,
                     })
                 }
                 _ => Err(format!("tool `{}` was not granted so", tool.name)),
@@ -254,7 +264,18 @@ impl Details {
 }
 
 impl DetailTool {
-    pub(super) fn read(wire: WireTool) -> Result<Self, RequestError> {
+    /// The tools, each with its exact calls.
+    pub(super) fn read_all(
+        tools: Vec<WireTool>,
+        calls: Vec<WireCall>,
+    ) -> Result<Vec<Self>, RequestError> {
+        let tools: Result<Vec<Self>, RequestError> = tools.into_iter().map(Self::read).collect();
+        let mut tools = tools?;
+        exact_call::assign(&mut tools, calls)?;
+        Ok(tools)
+    }
+
+    fn read(wire: WireTool) -> Result<Self, RequestError> {
         let name = ToolName::parse(wire.name.as_str())
             .map_err(|e| RequestError::Malformed(visible_line(&e.to_string())))?;
         let access = match wire.access.as_deref() {
@@ -272,6 +293,7 @@ impl DetailTool {
             resources,
             args,
             closed_arguments: wire.closed_arguments,
+            calls: Vec::new(),
         })
     }
 
@@ -283,6 +305,7 @@ impl DetailTool {
             resources: Vec::new(),
             args: Vec::new(),
             closed_arguments: false,
+            calls: Vec::new(),
         }
     }
 
@@ -312,6 +335,7 @@ impl DetailTool {
             resources,
             args: self.args,
             closed_arguments: self.closed_arguments,
+            calls: self.calls,
         };
         Ok(RequestedTool::new(scope, known))
     }
@@ -353,10 +377,10 @@ fn check_tools(tools: &[DetailTool]) -> Result<(), RequestError> {
     let grants = tools.iter().map(|t| t.resources.len()).sum();
     let limits = tools
         .iter()
-        .map(|t| t.args.len() + usize::from(t.closed_arguments))
+        .map(|t| t.args.len() + usize::from(t.closed_arguments) + usize::from(!t.calls.is_empty()))
         .sum();
     at_most("tool and resource pairs", grants, MAX_GRANTS)?;
-    at_most("argument limits", limits, MAX_ARGUMENT_LIMITS)
+    at_most("limits on calls", limits, MAX_LIMITS)
 }
 
 /// Whether a person can be asked to pick from these.
@@ -420,8 +444,15 @@ pub(super) fn read_args(
     tool: &ToolName,
     args: &Map<String, Value>,
 ) -> Result<Vec<ArgumentConstraint>, RequestError> {
-    let mut limits = args
-        .iter()
+    let each = args.iter().flat_map(|(name, rules)| {
+        // One rule, or a list of rules that have to hold together.
+        let rules = match rules {
+            Value::Array(rules) if !rules.is_empty() => rules.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        rules.iter().map(move |rule| (name, rule))
+    });
+    let mut limits = each
         .map(|(name, rule)| {
             ArgumentConstraint::from_json(name, rule).map_err(|e| RequestError::Argument {
                 tool: tool.clone(),
@@ -435,6 +466,22 @@ pub(super) fn read_args(
     Ok(limits)
 }
 
+/// The inverse of [`read_args`].
+pub(super) fn args_to_json(args: &[ArgumentConstraint]) -> Value {
+    let mut object = Map::new();
+    for limit in args {
+        let rule = limit.rule_to_json();
+        match object.get_mut(&limit.name) {
+            None => {
+                object.insert(limit.name.clone(), rule);
+            }
+            Some(Value::Array(rules)) => rules.push(rule),
+            Some(first) => *first = Value::Array(vec![first.take(), rule]),
+        }
+    }
+    Value::Object(object)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireDetail {
@@ -443,6 +490,8 @@ pub(super) struct WireDetail {
     task: String,
     pub(super) duration: Option<u64>,
     pub(super) tools: Vec<WireTool>,
+    #[serde(default)]
+    pub(super) calls: Vec<WireCall>,
 }
 
 #[derive(Deserialize)]

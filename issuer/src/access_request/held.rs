@@ -16,6 +16,16 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// What a session holds. Exact calls are left out: what is left of them is the gateway's to
+    /// know, and the same calls approved anew could be made once more.
+    pub(crate) fn of(session: String, granted: Vec<ToolScope>) -> Self {
+        let tools = granted.into_iter().filter(|tool| tool.calls.is_empty());
+        Self {
+            session,
+            tools: tools.collect(),
+        }
+    }
+
     /// Whether the session holds this already, under the same limits.
     pub(crate) fn covers(
         &self,
@@ -76,7 +86,8 @@ impl Held {
 
 /// True when a held tool has no limits at all, and so none that a request could take off.
 fn is_unlimited(held: &ToolScope, asked: &ToolScope) -> bool {
-    held.access == asked.access && held.args.is_empty() && !held.closed_arguments
+    let open = held.args.is_empty() && !held.closed_arguments && held.calls.is_empty();
+    held.access == asked.access && open
 }
 
 fn same_terms(a: &ToolScope, b: &ToolScope) -> bool {
@@ -84,4 +95,5 @@ fn same_terms(a: &ToolScope, b: &ToolScope) -> bool {
         && a.access == b.access
         && a.args == b.args
         && a.closed_arguments == b.closed_arguments
+        && a.calls == b.calls
 }

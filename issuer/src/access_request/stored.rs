@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     AccessRequest, DamagedRequest, Held, RequestedTool, Selection, ToolScope,
     details::{DetailTool, WireDetail, WireTool, read_args},
+    exact_call::{self, WireCall},
     requester::StoredRequester,
 };
 
@@ -30,6 +31,8 @@ struct StoredRequest {
     offered: bool,
     held: Option<StoredHeld>,
     tools: Vec<StoredTool>,
+    #[serde(default)]
+    calls: Vec<WireCall>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +63,7 @@ pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, Dam
     if stored.version != version {
         return Err(damaged(format!("unknown version {}", stored.version)));
     }
+    let calls = stored.calls;
     let tools: Result<Vec<RequestedTool>, DamagedRequest> = stored
         .tools
         .into_iter()
@@ -72,6 +76,7 @@ pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, Dam
                     resources: tool.resources,
                     args,
                     closed_arguments: tool.closed_arguments,
+                    calls: Vec::new(),
                 },
                 title: tool.title,
                 description: tool.description,
@@ -79,6 +84,8 @@ pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, Dam
             })
         })
         .collect();
+    let mut tools = tools?;
+    exact_call::restore(tools.iter_mut().map(|tool| &mut tool.scope), calls)?;
     let selection = if stored.offered {
         Selection::Offered
     } else {
@@ -88,7 +95,7 @@ pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, Dam
         None => None,
         Some(held) => Some(Held {
             session: held.session,
-            tools: read_scopes(held.tools)?,
+            tools: read_scopes(held.tools, Vec::new())?,
         }),
     };
     Ok(AccessRequest {
@@ -101,7 +108,7 @@ pub(super) fn read_stored(text: &str, version: u64) -> Result<AccessRequest, Dam
         holder: stored.holder,
         selection,
         held,
-        tools: tools?,
+        tools,
     })
 }
 
@@ -117,13 +124,19 @@ pub(crate) fn read_granted(text: &str) -> Result<(Duration, Vec<ToolScope>), Dam
     let seconds = wire
         .duration
         .ok_or_else(|| damaged("no duration".to_owned()))?;
-    Ok((Duration::from_secs(seconds), read_scopes(wire.tools)?))
+    Ok((
+        Duration::from_secs(seconds),
+        read_scopes(wire.tools, wire.calls)?,
+    ))
 }
 
-fn read_scopes(tools: Vec<WireTool>) -> Result<Vec<ToolScope>, DamagedRequest> {
+fn read_scopes(
+    tools: Vec<WireTool>,
+    calls: Vec<WireCall>,
+) -> Result<Vec<ToolScope>, DamagedRequest> {
     let damaged = |why: String| DamagedRequest(why);
+    let tools = DetailTool::read_all(tools, calls).map_err(|e| damaged(e.to_string()))?;
     let scopes = tools.into_iter().map(|tool| {
-        let tool = DetailTool::read(tool).map_err(|e| damaged(e.to_string()))?;
         let access = tool.access.ok_or_else(|| damaged("no access".to_owned()))?;
         Ok(ToolScope {
             name: tool.name,
@@ -131,6 +144,7 @@ fn read_scopes(tools: Vec<WireTool>) -> Result<Vec<ToolScope>, DamagedRequest> {
             resources: tool.resources,
             args: tool.args,
             closed_arguments: tool.closed_arguments,
+            calls: tool.calls,
         })
     });
     scopes.collect()

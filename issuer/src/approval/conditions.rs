@@ -65,6 +65,9 @@ pub(super) async fn check(
         first_approvals::delete(change, id).await?;
     }
     let demands = Demands::of(&application.rules, &granted.tools);
+    if let Some(tool) = demands.exact_calls.into_iter().next() {
+        return Err(DecisionError::NeedsExactCalls(tool));
+    }
     let conditions = Conditions {
         authority,
         needs_another: demands.two_approvers && first.is_none(),

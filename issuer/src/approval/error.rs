@@ -59,6 +59,12 @@ pub(crate) enum DecisionError {
     /// The second approver would grant more than the first did.
     #[error("that is more than the first approver granted; the second may only narrow it")]
     WiderThanFirst,
+    /// The application grants the tool for exact calls only.
+    #[error(
+        "here `{0}` is granted only for exact calls; deny it, so that the agent asks again with the \
+         arguments of each call"
+    )]
+    NeedsExactCalls(ToolName),
     /// The approver's choice cannot be granted.
     #[error(transparent)]
     Narrowing(#[from] NarrowingError),

@@ -67,6 +67,14 @@ impl Outlook {
             ),
             None => {}
         }
+        if self.authority.is_some() {
+            notes.extend(self.demands.exact_calls.iter().map(|tool| {
+                format!(
+                    "Here {tool} is granted only for exact calls, and the agent asks for any call. \
+                     Untick it, or deny the request and say so."
+                )
+            }));
+        }
         notes
     }
 }

@@ -1,4 +1,4 @@
-use bailiwick_datalog::{Access, AgentName, ApplicationId, Audience};
+use bailiwick_datalog::{Access, AgentName, ApplicationId, ArgumentConstraint, Audience};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +15,7 @@ fn tool(name: &str, resources: &[&str]) -> RequestedTool {
             resources: resources.iter().map(|r| path(r)).collect(),
             args: Vec::new(),
             closed_arguments: false,
+            calls: Vec::new(),
         },
         title: name.to_owned(),
         description: String::new(),
@@ -61,7 +62,222 @@ fn everything() -> Choice {
         ]
         .into(),
         duration: "15m".to_owned(),
+        ..Choice::default()
     }
+}
+
+fn calls_of(tool: &str, numbers: &[i64]) -> Vec<ExactCall> {
+    let tool = ToolName::parse(tool).unwrap();
+    let arguments = numbers.iter().map(|n| {
+        let object = serde_json::json!({ "n": n });
+        object.as_object().unwrap().clone()
+    });
+    arguments
+        .map(|arguments| ExactCall::new(&tool, arguments).unwrap())
+        .collect()
+}
+
+fn limits_of(lines: &[&str]) -> Vec<ArgumentConstraint> {
+    let parse = |line: &&str| ArgumentConstraint::parse_cli(line).unwrap();
+    lines.iter().map(parse).collect()
+}
+
+/// What is granted of the first tool, which was asked for with these limits, closed or not.
+fn limited(
+    asked: &[&str],
+    closed: bool,
+    written: &str,
+    close: bool,
+) -> Result<ToolScope, NarrowingError> {
+    let mut request = request();
+    request.tools[0].scope.args = limits_of(asked);
+    request.tools[0].scope.closed_arguments = closed;
+    let tool = "files.read_file".to_owned();
+    let choice = Choice {
+        limits: [(tool.clone(), written.to_owned())].into(),
+        closed: close.then_some(tool).into_iter().collect(),
+        ..everything()
+    };
+    let granted = narrow(&request, &choice)?;
+    assert!(granted.is_within(&request));
+    Ok(granted.tools[0].clone())
+}
+
+#[test]
+fn limits_are_added_and_none_is_taken_off() {
+    for (asked, written, expected) in [
+        (&[][..], "", &[][..]),
+        (&[], " n=5 \r\n\r\nm=a|b\n", &["m=a|b", "n=5"]),
+        (&["n=1..9"], "n=3..12", &["n=1..9", "n=3..12"]),
+        (&["n=1..9"], "n=1..9", &["n=1..9"]),
+        (
+            &["n=1..9"],
+            "m?=x*\nn={\"exact\":4}",
+            &["m?=x*", "n=1..9", "n={\"exact\":4}"],
+        ),
+    ] {
+        let granted = limited(asked, false, written, false).unwrap();
+        assert_eq!(granted.args, limits_of(expected), "{written}");
+        assert!(!granted.closed_arguments);
+        assert!(
+            limited(asked, false, written, true)
+                .unwrap()
+                .closed_arguments
+        );
+    }
+}
+
+#[test]
+fn a_limit_does_not_open_what_was_closed() {
+    let granted = limited(&["n=1..9"], true, "n=4", false).unwrap();
+    assert_eq!(granted.args, limits_of(&["n=1..9", "n=4"]));
+    assert!(granted.closed_arguments);
+    let opened = limited(&["n=1..9"], true, "m=4", false);
+    assert!(
+        matches!(opened, Err(NarrowingError::ArgumentClosed { .. })),
+        "{opened:?}"
+    );
+}
+
+#[test]
+fn a_line_that_is_no_limit_is_refused_with_the_line() {
+    for bad in [
+        "n",
+        "=5",
+        "n={",
+        "n={\"exact\":1,\"prefix\":\"a\"}",
+        "n={\"under\":\"../x\"}",
+    ] {
+        let refused = limited(&[], false, &format!("m=1\n{bad}"), false);
+        match refused {
+            Err(NarrowingError::NotALimit { line, .. }) => assert_eq!(line, bad),
+            other => panic!("{bad}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn limits_beyond_the_request_are_seen_by_the_law() {
+    let asked = ToolScope {
+        args: limits_of(&["n=1..9"]),
+        closed_arguments: true,
+        ..request().tools[0].scope.clone()
+    };
+    let scope = |args: &[&str], closed_arguments| ToolScope {
+        args: limits_of(args),
+        closed_arguments,
+        ..asked.clone()
+    };
+    for (args, closed, within) in [
+        (&["n=1..9"][..], true, true),
+        (&["n=1..9", "n=2"], true, true),
+        (&["n=1..9"], false, false),
+        (&[], true, false),
+        (&["n=1..10"], true, false),
+        // The list of what may be given would be longer.
+        (&["m=1", "n=1..9"], true, false),
+    ] {
+        assert_eq!(
+            is_within(&scope(args, closed), &asked),
+            within,
+            "{args:?} {closed}"
+        );
+    }
+    let open = scope(&[], false);
+    assert!(is_within(&scope(&["m=1"], true), &open));
+}
+
+#[test]
+fn limits_that_were_added_are_written_as_they_are_read() {
+    let asked = request().tools[0].scope.clone();
+    let lines = ["m?=x*", "n={\"url\":{\"host\":\"h.example\"}}", "n=1..9"];
+    let granted = limited(&[], false, &lines.join("\n"), false).unwrap();
+    let written = added_limits(&granted, &asked);
+    let again = limited(&[], false, &written.join("\n"), false).unwrap();
+    assert_eq!(again, granted);
+    assert_eq!(written.len(), 3);
+}
+
+/// The request with exact calls of one tool, one of them twice.
+fn with_calls() -> AccessRequest {
+    let mut request = request();
+    request.tools[0].scope.args = limits_of(&["m=1..9", "n=a*"]);
+    request.tools[0].scope.closed_arguments = true;
+    request.tools[1].scope.calls = calls_of("files.search", &[1, 2, 1]);
+    request
+}
+
+#[test]
+fn exact_calls_are_kept_or_removed_and_never_changed() {
+    let choose = |ticked: &[&str]| {
+        let calls = ticked.iter().map(|text| key(text)).collect();
+        narrow(
+            &with_calls(),
+            &Choice {
+                calls,
+                ..everything()
+            },
+        )
+    };
+    let kept = |ticked: &[&str]| {
+        let granted = choose(ticked).unwrap();
+        assert!(granted.is_within(&with_calls()));
+        let tools = granted.tools.into_iter();
+        let calls = tools.filter(|tool| tool.name.as_str() == "files.search");
+        calls.map(|tool| tool.calls).collect::<Vec<_>>()
+    };
+    let expected = |numbers: &[i64]| vec![calls_of("files.search", numbers)];
+    let all = ["files.search#0", "files.search#1", "files.search#2"];
+    assert_eq!(kept(&all), expected(&[1, 2, 1]));
+    assert_eq!(
+        kept(&["files.search#0", "files.search#2"]),
+        expected(&[1, 1])
+    );
+    assert_eq!(kept(&["files.search#1"]), expected(&[2]));
+    // A tool without its calls would be granted for any.
+    assert!(kept(&[]).is_empty());
+    for stray in ["files.search#3", "files.read_file#0", "files.delete_file#0"] {
+        assert!(
+            matches!(choose(&[stray]), Err(NarrowingError::CallNotRequested(_))),
+            "{stray}"
+        );
+    }
+}
+
+#[test]
+fn calls_beyond_the_request_are_seen_by_the_law() {
+    let granted = |numbers: &[i64]| {
+        let asked: Vec<ToolScope> = with_calls().tools.into_iter().map(|t| t.scope).collect();
+        let mut granted = Granted {
+            duration: Duration::from_secs(900),
+            tools: asked,
+        };
+        granted.tools[1].calls = calls_of("files.search", numbers);
+        granted
+    };
+    for (numbers, within) in [
+        (&[1, 2, 1][..], true),
+        (&[1, 1, 2], true),
+        (&[1], true),
+        (&[], false),
+        (&[1, 1, 1], false),
+        (&[2, 2], false),
+        (&[3], false),
+    ] {
+        assert_eq!(
+            granted(numbers).is_within(&with_calls()),
+            within,
+            "{numbers:?}"
+        );
+    }
+    let mut any_call = with_calls();
+    any_call.tools[1].scope.calls.clear();
+    assert!(
+        !granted(&[1]).is_within(&any_call),
+        "what was asked for is any call"
+    );
+    assert!(granted(&[1]).is_within_grant(&granted(&[1, 2])));
+    assert!(!granted(&[1, 2]).is_within_grant(&granted(&[1])));
 }
 
 #[test]
@@ -281,12 +497,30 @@ fn any_choice() -> impl Strategy<Value = Choice> {
     let resources = proptest::collection::btree_set(any_key(), 0..5);
     let paths = proptest::collection::btree_map(any_key(), any_path(), 0..5);
     let duration = prop_oneof!["[0-9]{1,4}[hms]", "[0-9hms ]{0,6}"];
-    (tools, resources, paths, duration).prop_map(|(tools, resources, paths, duration)| Choice {
-        tools,
-        resources,
-        paths,
-        duration,
-    })
+    let calls = proptest::collection::btree_set(any_key(), 0..4);
+    let limits = proptest::collection::btree_map(any_tool(), any_limits(), 0..3);
+    let closed = proptest::collection::btree_set(any_tool(), 0..3);
+    (tools, resources, paths, calls, limits, closed, duration).prop_map(
+        |(tools, resources, paths, calls, limits, closed, duration)| Choice {
+            tools,
+            resources,
+            calls,
+            limits,
+            closed,
+            paths,
+            duration,
+        },
+    )
+}
+
+fn any_limits() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        "[nm]\\??=[0-9]{1,3}",
+        "[nmx]=[ab]{0,2}\\*?",
+        Just("n={\"under\":\"a\"}".to_owned()),
+        "[a-z={}?*.|\u{202e}]{0,8}",
+    ];
+    proptest::collection::vec(line, 0..3).prop_map(|lines| lines.join("\n"))
 }
 
 /// Choices a person could make with the form as shown, with some path edits.
@@ -297,21 +531,36 @@ fn likely_choice() -> impl Strategy<Value = Choice> {
         proptest::sample::subsequence(tools.to_vec(), 0..=2),
         proptest::sample::subsequence(keys.to_vec(), 0..=3),
         proptest::collection::btree_map(proptest::sample::select(keys.to_vec()), any_path(), 0..3),
+        proptest::sample::subsequence(vec![0_usize, 1, 2], 0..=3),
+        proptest::collection::btree_map(
+            proptest::sample::select(tools.to_vec()),
+            any_limits(),
+            0..3,
+        ),
+        proptest::sample::subsequence(tools.to_vec(), 0..=2),
         (0_u32..1_200).prop_map(|seconds| format!("{seconds}s")),
     )
-        .prop_map(|(tools, resources, paths, duration)| Choice {
-            tools: tools.into_iter().collect(),
-            resources: resources.into_iter().collect(),
-            paths,
-            duration,
-        })
+        .prop_map(
+            |(tools, resources, paths, calls, limits, closed, duration)| Choice {
+                limits,
+                closed: closed.into_iter().collect(),
+                calls: calls
+                    .into_iter()
+                    .map(|index| key(&format!("files.search#{index}")))
+                    .collect(),
+                tools: tools.into_iter().collect(),
+                resources: resources.into_iter().collect(),
+                paths,
+                duration,
+            },
+        )
 }
 
 proptest! {
     #[test]
     fn no_choice_grants_more_than_was_asked_for(choice in prop_oneof![any_choice(), likely_choice()]) {
-        if let Ok(granted) = narrow(&request(), &choice) {
-            prop_assert!(granted.is_within(&request()));
+        if let Ok(granted) = narrow(&with_calls(), &choice) {
+            prop_assert!(granted.is_within(&with_calls()));
             for tool in &granted.tools {
                 prop_assert!(choice.tools.contains(tool.name.as_str()));
             }

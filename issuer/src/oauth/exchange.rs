@@ -60,6 +60,9 @@ pub(crate) enum ExchangeError {
          limits in an exchange of their own"
     )]
     Uneven,
+    /// A block cannot say which calls.
+    #[error("`calls` cannot be asked for in an exchange: only an approval grants exact calls")]
+    ExactCalls,
     /// The token cannot be narrowed.
     #[error("the token cannot be narrowed: {0}")]
     NotNarrowed(String),
@@ -177,6 +180,9 @@ impl Core {
                 let scopes = details
                     .scopes_within(&subject.session.granted.tools)
                     .map_err(ExchangeError::DetailsWidened)?;
+                if scopes.iter().any(|scope| !scope.calls.is_empty()) {
+                    return Err(ExchangeError::ExactCalls);
+                }
                 check_left(&scopes, subject)?;
                 let terms = even_terms(&scopes).ok_or(ExchangeError::Uneven)?;
                 let tools = scopes.into_iter().map(|scope| scope.name).collect();

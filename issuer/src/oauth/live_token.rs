@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use crate::{
+    access_request::{ToolScope, exact_call},
     core::{Core, Unavailable},
     people::Actor,
     store::{Change, Revoked, StoreError, StoredSession, revocations},
@@ -182,7 +183,7 @@ impl LiveToken {
             })
         });
         let scopes = self.session.granted.tools.iter().filter(|_| !unsaid);
-        let tools: Vec<Value> = scopes
+        let left: Vec<ToolScope> = scopes
             .filter_map(|scope| {
                 let left = self.effective.grants.iter();
                 let resources = left
@@ -190,21 +191,29 @@ impl LiveToken {
                         grant.tool == scope.name.as_str() && grant.access == scope.access
                     })
                     .map(|grant| grant.path.clone());
-                let narrowed = crate::access_request::ToolScope {
+                let narrowed = ToolScope {
                     resources: resources.collect(),
                     ..scope.clone()
                 };
-                (!narrowed.resources.is_empty()).then(|| Value::Object(narrowed.to_json()))
+                (!narrowed.resources.is_empty()).then_some(narrowed)
             })
             .collect();
-        let left = self.effective.expires_at;
-        json!([{
+        let ends = self.effective.expires_at;
+        let tools: Vec<Value> = left
+            .iter()
+            .map(|one| Value::Object(one.to_json()))
+            .collect();
+        let mut detail = json!({
             "type": "mcp_tools",
             "locations": [authority.audience.as_str()],
             "task": authority.task,
-            "duration": left.saturating_since(authority.issued_at).as_secs(),
+            "duration": ends.saturating_since(authority.issued_at).as_secs(),
             "tools": tools,
-        }])
+        });
+        if let (Some(calls), Some(detail)) = (exact_call::to_json(&left), detail.as_object_mut()) {
+            detail.insert("calls".to_owned(), calls);
+        }
+        json!([detail])
     }
 
     /// `Bearer`, or `DPoP` for a token that is bound to a key (RFC 9449 section 5).

@@ -150,6 +150,7 @@ mod tests {
                 resources: resources.iter().map(|text| path(text)).collect(),
                 args: Vec::new(),
                 closed_arguments: false,
+                calls: Vec::new(),
             }],
         }
     }

@@ -1,5 +1,7 @@
 //! The approval pages: what waits, one request in full, and the decision on it.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::HeaderMap,
@@ -10,10 +12,11 @@ use serde::Deserialize;
 use super::{
     App,
     address::{Path, Query},
-    cookies::Cookie,
+    approval_form::{Decision, Draft, Verdict},
+    cookies::{Cookie, FormToken},
+    effect_view::{EffectView, ProblemView},
     extract::{Approver, ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
-    fields::{FieldError, Fields},
     headers::FormLeadsTo,
     may_grant::MayGrant,
     pages::{self, ApprovalPage, ApprovalsPage, DecidedPage, EnterCodePage, Frame},
@@ -21,12 +24,11 @@ use super::{
     views::{RequestView, SessionView},
 };
 use crate::{
-    access_request::RequestDigest,
     approval::{Approving, Deciding, DecisionError, check_open},
     core::Unavailable,
     fatigue::AgentKey,
     ids::UserCode,
-    narrowing::{Choice, ResourceKey},
+    narrowing::Granted,
     oauth::authorize::AnswerError,
     store::{Account, Authorization, RequestState, StoredRequest},
     text::visible_line,
@@ -119,30 +121,21 @@ pub(crate) async fn show(
     headers: HeaderMap,
     reader: Reader,
 ) -> Result<Response, PageFailure> {
-    let now = core.clock.now().utc;
     let stored = core.seen_request(&reader.account, &id).await?;
-    let application = core.application(&stored.request.application).await?;
-    let request = RequestView::of(&stored, &application.name, now);
     let frame = Frame::of(&reader, "approvals");
     if stored.state == RequestState::Pending {
         let began = began_here(&core, &id, &headers).await?;
-        check_open(&stored, now)?;
-        let digest = stored.digest.to_hex();
-        let behalf = behalf.on_behalf_of.as_deref();
-        let outlook = core.outlook(&reader.account, &stored, behalf).await?;
-        let may = MayGrant::of(&outlook, &stored, &application);
-        let mut page = pages::render(&ApprovalPage {
-            frame,
-            request,
-            digest,
-            may,
-        })?;
-        if let Some(began) = began {
-            let source = began.returns.redirect.policy_source();
-            page.extensions_mut().insert(FormLeadsTo(source));
-        }
-        return Ok(page);
+        let asked = Asked {
+            stored: &stored,
+            account: &reader.account,
+            behalf: behalf.on_behalf_of.as_deref(),
+            began: began.as_ref(),
+        };
+        return Ok(asked.page(&core, frame, Reviewed::default()).await?);
     }
+    let now = core.clock.now().utc;
+    let application = core.application(&stored.request.application).await?;
+    let request = RequestView::of(&stored, &application.name, now);
     let returns = matches!(began_here(&core, &id, &headers).await, Ok(Some(_)));
     let session = session_of(&core, &stored).await?;
     let denial = (stored.state == RequestState::Denied)
@@ -157,41 +150,175 @@ pub(crate) async fn show(
     .into_response())
 }
 
+/// A request that waits, and who looks at it.
+struct Asked<'a> {
+    stored: &'a StoredRequest,
+    account: &'a Account,
+    behalf: Option<&'a str>,
+    began: Option<&'a Authorization>,
+}
+
+/// What somebody has filled in so far, and what came of it.
+#[derive(Default)]
+struct Reviewed {
+    draft: Option<Draft>,
+    granted: Option<Granted>,
+    problem: Option<ProblemView>,
+}
+
+impl Asked<'_> {
+    /// The page on which it is decided, with what was filled in.
+    async fn page(
+        &self,
+        core: &App,
+        frame: Frame<'_>,
+        reviewed: Reviewed,
+    ) -> Result<Response, Failure> {
+        let (stored, now) = (self.stored, core.clock.now().utc);
+        check_open(stored, now)?;
+        let application = core.application(&stored.request.application).await?;
+        let outlook = core.outlook(self.account, stored, self.behalf).await?;
+        let may = MayGrant::of(&outlook, stored, &application);
+        let draft = reviewed.draft.unwrap_or_default();
+        let checked = reviewed.granted.is_some() || reviewed.problem.is_some();
+        let may = match checked {
+            true => may.filled_in(&draft.choice, &stored.request),
+            false => may,
+        };
+        let mut page = pages::render(&ApprovalPage {
+            frame,
+            request: RequestView::of(stored, &application.name, now),
+            digest: stored.digest.to_hex(),
+            may,
+            effect: reviewed
+                .granted
+                .map(|granted| EffectView::of(&stored.request, &granted)),
+            problem: reviewed.problem,
+            instructions: draft.instructions,
+            reason: draft.reason,
+        })?;
+        if let Some(began) = self.began {
+            let source = began.returns.redirect.policy_source();
+            page.extensions_mut().insert(FormLeadsTo(source));
+        }
+        Ok(page)
+    }
+}
+
 /// `POST /approvals/{id}`
 pub(crate) async fn decide(
     State(core): State<App>,
     Path(id): Path<String>,
-    form: ApproverForm,
-) -> Result<Redirect, PageFailure> {
+    mut form: ApproverForm,
+) -> Result<Response, PageFailure> {
     let page = format!("/approvals/{}", url_safe(&id));
     let began = began_here(&core, &id, &form.headers).await?;
-    let decision = Decision::read(form.fields).map_err(|failure| failure.back_to(&page))?;
-    let account = form.account;
-    let decided = to_the_end(async move {
-        let deciding = Deciding {
-            id: &id,
-            shown: decision.shown,
-            behalf: decision.behalf.as_deref(),
-        };
-        match &decision.verdict {
-            Verdict::Approve(choice, instructions) => {
-                let approving = Approving {
-                    deciding,
-                    choice,
-                    instructions,
-                };
-                core.approve(&account, &approving).await
-            }
-            Verdict::Deny(reason) => core.deny(&account, deciding, reason).await,
+    let fields = std::mem::take(&mut form.fields);
+    let decision = Decision::read(fields).map_err(|failure| failure.back_to(&page))?;
+    let (reviewed, behalf) = match decide_as(&core, &id, &form.account, decision).await {
+        Ok(()) => {
+            let leads_to = match began {
+                Some(_) => format!("{page}/return"),
+                None => page,
+            };
+            return Ok(Redirect::to(&leads_to).into_response());
         }
-    });
-    decided
+        Err(Undecided::Refused(error)) => return Err(Failure::from(error).back_to(&page).into()),
+        Err(Undecided::Reviewed(reviewed, behalf)) => (reviewed, behalf),
+    };
+    let failure = reviewed
+        .problem
+        .as_ref()
+        .map(|problem| problem.failure.clone());
+    let stored = core.seen_request(&form.account, &id).await?;
+    let form_token = FormToken::of(&form.cookie);
+    let asked = Asked {
+        stored: &stored,
+        account: &form.account,
+        behalf: behalf.as_deref(),
+        began: began.as_ref(),
+    };
+    let frame = Frame::after(&form, &form_token, "approvals");
+    let mut answer = asked.page(&core, frame, *reviewed).await?;
+    if let Some(failure) = failure {
+        *answer.status_mut() = failure.fault.status();
+        answer = failure.decorate(answer);
+    }
+    Ok(answer)
+}
+
+/// Why a form decided nothing.
+enum Undecided {
+    Refused(DecisionError),
+    /// The page is shown again, for whom it was to be decided.
+    Reviewed(Box<Reviewed>, Option<String>),
+}
+
+/// Decides as the form says. What cannot be granted as it was filled in, and what was only to be
+/// checked, goes back to the page.
+async fn decide_as(
+    core: &App,
+    id: &str,
+    account: &Account,
+    decision: Decision,
+) -> Result<(), Undecided> {
+    let Decision {
+        shown,
+        behalf,
+        verdict,
+        draft,
+    } = decision;
+    let draft = Arc::new(draft);
+    let done = {
+        let (core, account, draft) = (App::clone(core), account.clone(), Arc::clone(&draft));
+        let (id, behalf) = (id.to_owned(), behalf.clone());
+        to_the_end(async move {
+            let deciding = Deciding {
+                id: &id,
+                shown,
+                behalf: behalf.as_deref(),
+            };
+            let approving = Approving {
+                deciding,
+                choice: &draft.choice,
+                instructions: &draft.instructions,
+            };
+            match verdict {
+                Verdict::Approve => core.approve(&account, &approving).await.map(|()| None),
+                Verdict::Check => core.rehearse(&account, &approving).await.map(Some),
+                Verdict::Deny => {
+                    let denied = core.deny(&account, deciding, &draft.reason);
+                    denied.await.map(|()| None)
+                }
+            }
+        })
         .await
-        .map_err(|error: DecisionError| Failure::from(error).back_to(&page))?;
-    Ok(match began {
-        Some(_) => Redirect::to(&format!("{page}/return")),
-        None => Redirect::to(&page),
-    })
+    };
+    let (granted, problem) = match done {
+        Ok(None) => return Ok(()),
+        Ok(Some(granted)) => (Some(granted), None),
+        Err(error) if is_of_the_form(&error) => (None, Some(ProblemView::of(error))),
+        Err(error) => return Err(Undecided::Refused(error)),
+    };
+    let reviewed = Reviewed {
+        draft: Some(Arc::unwrap_or_clone(draft)),
+        granted,
+        problem,
+    };
+    Err(Undecided::Reviewed(Box::new(reviewed), behalf))
+}
+
+/// Whether what was filled in is what is wrong.
+fn is_of_the_form(error: &DecisionError) -> bool {
+    matches!(
+        error,
+        DecisionError::Narrowing(_)
+            | DecisionError::BeyondCeiling(_)
+            | DecisionError::WiderThanFirst
+            | DecisionError::NeedsExactCalls(_)
+            | DecisionError::TooLarge(_)
+            | DecisionError::TooManyWords { .. }
+    )
 }
 
 /// The authorization request behind a request for access, if it came through a browser: that
@@ -207,68 +334,6 @@ async fn began_here(
         Err(AnswerError::OtherBrowser) if core.waits_for_second(id).await? => Ok(None),
         found => Ok(found?),
     }
-}
-
-/// The form, read.
-#[derive(Debug)]
-struct Decision {
-    shown: RequestDigest,
-    behalf: Option<String>,
-    verdict: Verdict,
-}
-
-#[derive(Debug)]
-enum Verdict {
-    Approve(Choice, String),
-    Deny(String),
-}
-
-impl Decision {
-    fn read(mut fields: Fields) -> Result<Self, Failure> {
-        let digest = fields.required("request_digest")?;
-        let shown = RequestDigest::parse(&digest)
-            .ok_or_else(|| malformed("`request_digest` is not a digest."))?;
-        let verdict = fields.required("decision")?;
-        let choice = read_choice(&mut fields)?;
-        let instructions = fields.optional("instructions")?.unwrap_or_default();
-        let reason = fields.optional("reason")?.unwrap_or_default();
-        let behalf = fields.optional("on_behalf_of")?;
-        fields.finish()?;
-        let verdict = match verdict.as_str() {
-            "approve" => Verdict::Approve(choice, instructions),
-            "deny" => Verdict::Deny(reason),
-            _ => return Err(malformed("`decision` is neither `approve` nor `deny`.")),
-        };
-        Ok(Self {
-            shown,
-            behalf,
-            verdict,
-        })
-    }
-}
-
-fn read_choice(fields: &mut Fields) -> Result<Choice, Failure> {
-    let key = |text: &str| {
-        ResourceKey::parse(text).ok_or_else(|| malformed("A resource of the form has no number."))
-    };
-    let mut choice = Choice {
-        tools: fields.all("tool").into_iter().collect(),
-        ..Choice::default()
-    };
-    for text in fields.all("resource") {
-        choice.resources.insert(key(&text)?);
-    }
-    for (text, path) in fields.prefixed("path.") {
-        if choice.paths.insert(key(&text)?, path).is_some() {
-            return Err(FieldError::Repeated(visible_line(&text)).into());
-        }
-    }
-    choice.duration = fields.optional("duration")?.unwrap_or_default();
-    Ok(choice)
-}
-
-fn malformed(why: &str) -> Failure {
-    Failure::new(Fault::MalformedForm, why)
 }
 
 async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<String, Failure> {

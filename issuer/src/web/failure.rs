@@ -139,10 +139,14 @@ faults! {
     RequestChanged = CONFLICT, "request_changed", "This is not the request you were shown";
     /// Nothing left to approve.
     ApprovalEmpty = UNPROCESSABLE_ENTITY, "approval_empty", "Nothing is left to approve";
+    /// A tool that is granted for exact calls only.
+    ExactCallsDemanded = UNPROCESSABLE_ENTITY, "exact_calls_demanded", "That is granted for exact calls only";
     /// More than was asked for.
     ApprovalWidened = UNPROCESSABLE_ENTITY, "approval_widened", "That is more than was asked for";
     /// A path with two readings.
     InvalidResource = UNPROCESSABLE_ENTITY, "invalid_resource", "That is not a resource";
+    /// A limit on arguments that cannot be read, or would widen.
+    InvalidLimit = UNPROCESSABLE_ENTITY, "invalid_limit", "That is not a limit on arguments";
     /// A time that cannot be read.
     InvalidDuration = UNPROCESSABLE_ENTITY, "invalid_duration", "That is not a time";
     /// Too many words.
@@ -212,7 +216,8 @@ impl Failure {
         }
     }
 
-    fn decorate(&self, mut response: Response) -> Response {
+    /// The answer with the headers that every failure has.
+    pub(crate) fn decorate(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(CODE_HEADER, HeaderValue::from_static(self.fault.code()));
         if let Some(wait) = self.retry_after {

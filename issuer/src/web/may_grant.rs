@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use bailiwick_datalog::ResourcePath;
+use bailiwick_datalog::{CallDigest, ResourcePath};
 
 use crate::{
-    access_request::{Application, RequestedTool},
+    access_request::{AccessRequest, Application, ExactCall, RequestedTool, ToolScope},
     approval::Outlook,
     duration_text,
+    narrowing::{Choice, ResourceKey, added_limits},
     people::Ceiling,
     store::{FirstApproval, StoredRequest},
 };
@@ -40,6 +41,12 @@ struct ToolMark {
     /// The first approver kept it.
     kept: bool,
     resources: Vec<ResourceMark>,
+    /// Whether each exact call is ticked at first.
+    calls: Vec<bool>,
+    /// The limits to start from, beyond those that were asked for, one a line.
+    limits: String,
+    /// Whether other arguments are ruled out beyond what was asked for.
+    closed: bool,
 }
 
 /// What is to be said about one resource.
@@ -99,6 +106,32 @@ impl MayGrant {
         mark.is_some_and(|mark| mark.kept && mark.barred.is_none())
     }
 
+    /// Whether an exact call of that tool is ticked at first.
+    pub(crate) fn keeps_call(&self, tool: &usize, call: &usize) -> bool {
+        let mark = self.tools.get(*tool);
+        mark.and_then(|mark| mark.calls.get(*call))
+            .is_some_and(|kept| *kept)
+    }
+
+    /// The limits of that tool to start from, beyond those that were asked for.
+    pub(crate) fn limits(&self, tool: &usize) -> &str {
+        self.tools.get(*tool).map_or("", |mark| &mark.limits)
+    }
+
+    /// Whether other arguments of that tool are ruled out at first.
+    pub(crate) fn closed(&self, tool: &usize) -> bool {
+        self.tools.get(*tool).is_some_and(|mark| mark.closed)
+    }
+
+    /// The same with what somebody filled in as the start.
+    pub(crate) fn filled_in(mut self, choice: &Choice, request: &AccessRequest) -> Self {
+        self.duration.clone_from(&choice.duration);
+        for (mark, tool) in self.tools.iter_mut().zip(&request.tools) {
+            mark.fill_in(choice, tool.scope.name.as_str());
+        }
+        self
+    }
+
     /// What is to be said about a resource of that tool.
     pub(crate) fn resource(&self, tool: &usize, resource: &usize) -> Option<&ResourceMark> {
         self.tools.get(*tool)?.resources.get(*resource)
@@ -138,14 +171,60 @@ impl ToolMark {
             kept.flat_map(|kept| &kept.resources).collect()
         });
         let kept = granted.as_ref().is_none_or(|paths| !paths.is_empty());
+        let mut kept_scopes = first.into_iter().flat_map(|first| &first.granted.tools);
+        let kept_scope = kept_scopes.find(|kept| kept.name == scope.name);
         let resources = scope.resources.iter();
         let resources = resources.map(|path| ResourceMark::of(path, ceilings, granted.as_mut()));
         Self {
             barred,
             kept,
             resources: resources.collect(),
+            calls: calls_kept(scope, first),
+            limits: kept_scope
+                .map_or_else(String::new, |kept| added_limits(kept, scope).join("\n")),
+            closed: kept_scope.is_some_and(|kept| kept.closed_arguments && !scope.closed_arguments),
         }
     }
+}
+
+impl ToolMark {
+    fn fill_in(&mut self, choice: &Choice, tool: &str) {
+        let key = |index| ResourceKey {
+            tool: tool.to_owned(),
+            index,
+        };
+        self.kept = choice.tools.contains(tool);
+        for (index, resource) in self.resources.iter_mut().enumerate() {
+            resource.ticked = choice.resources.contains(&key(index));
+            if let Some(path) = choice.paths.get(&key(index)) {
+                resource.path.clone_from(path);
+            }
+        }
+        for (index, kept) in self.calls.iter_mut().enumerate() {
+            *kept = choice.calls.contains(&key(index));
+        }
+        self.limits = choice.limits.get(tool).cloned().unwrap_or_default();
+        self.closed = choice.closed.contains(tool);
+    }
+}
+
+/// Which calls the first approver kept, each as often as they did; all where there was none.
+fn calls_kept(scope: &ToolScope, first: Option<&FirstApproval>) -> Vec<bool> {
+    let Some(first) = first else {
+        return vec![true; scope.calls.len()];
+    };
+    let granted = first.granted.tools.iter();
+    let granted = granted.filter(|kept| kept.name == scope.name);
+    let mut left: Vec<CallDigest> = granted
+        .flat_map(|kept| kept.calls.iter().map(ExactCall::digest))
+        .collect();
+    let calls = scope.calls.iter().map(ExactCall::digest);
+    calls
+        .map(|call| {
+            let at = left.iter().position(|kept| *kept == call);
+            at.map(|at| left.remove(at)).is_some()
+        })
+        .collect()
 }
 
 impl ResourceMark {

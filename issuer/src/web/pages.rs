@@ -9,16 +9,15 @@ use axum::{
 };
 
 use super::{
+    call_view::CallView,
     cookies::FormToken,
+    effect_view::{EffectView, ProblemView},
     extract::{Looking, Sending},
     failure::{Failure, Fault},
     may_grant::MayGrant,
     sessions::Listed,
     usage_view::UsageView,
-    views::{
-        AccountView, ApplicationView, CallView, DelegationView, RequestView, SessionView,
-        WaitingView,
-    },
+    views::{AccountView, ApplicationView, DelegationView, RequestView, SessionView, WaitingView},
     waiting::{FoldedView, HiddenView},
 };
 use crate::people::Roles;
@@ -145,6 +144,21 @@ pub(crate) struct ApprovalPage<'a> {
     pub(crate) request: RequestView,
     pub(crate) digest: String,
     pub(crate) may: MayGrant,
+    /// What the choice would come to, where it was checked.
+    pub(crate) effect: Option<EffectView>,
+    /// Why it cannot be granted.
+    pub(crate) problem: Option<ProblemView>,
+    /// What was written so far.
+    pub(crate) instructions: String,
+    pub(crate) reason: String,
+}
+
+impl ApprovalPage<'_> {
+    /// Whether what was written about the arguments of a tool is what is wrong.
+    fn is_wrong(&self, tool: &str) -> bool {
+        let problem = self.problem.as_ref();
+        problem.is_some_and(|problem| problem.is_about_limits_of(tool))
+    }
 }
 
 /// An error that a client is told of by way of a person.

@@ -10,13 +10,14 @@ use bailiwick_datalog::{AgentName, ApplicationId};
 use super::{
     App,
     address::{Path, Query},
+    call_view::CallView,
     extract::{ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, SessionPage, SessionsPage},
     session_query::{SessionQuery, Wanted, address},
     to_the_end,
     usage_view::UsageView,
-    views::{CallView, SessionView},
+    views::SessionView,
 };
 use crate::{
     core::{Core, Unavailable},

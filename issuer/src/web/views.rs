@@ -5,14 +5,17 @@
 use bailiwick_datalog::{Access, Caveat, Timestamp};
 use serde_json::{Map, Value};
 
-use super::limits_form::{NO_ACCESS, NOTHING};
+use super::{
+    call_view::CallArguments,
+    limits_form::{NO_ACCESS, NOTHING},
+};
 use crate::{
     access_request::{AccessRequest, Held, NO_TASK, Requester, Selection, ToolScope},
     applications::Staffed,
     duration_text, look_alike,
     oauth::client::{ClientKind, Identity},
     people::{Ceiling, Roles},
-    store::{Account, CallCounts, CallDecision, Delegation, StoredRequest, StoredSession, Usage},
+    store::{Account, CallCounts, Delegation, StoredRequest, StoredSession},
     text::visible_line,
 };
 
@@ -98,6 +101,8 @@ pub(crate) struct ToolView {
     pub(crate) risk: RiskView,
     pub(crate) resources: Vec<ResourceView>,
     pub(crate) limits: Vec<LimitView>,
+    /// The only calls it is for, if it is for exact calls.
+    pub(crate) calls: Vec<CallArguments>,
 }
 
 /// A limit on the arguments of a tool.
@@ -164,17 +169,6 @@ pub(crate) struct AccountView {
 pub(crate) struct StateView {
     pub(crate) word: &'static str,
     pub(crate) class: &'static str,
-}
-
-/// One call of a session.
-#[derive(Debug)]
-pub(crate) struct CallView {
-    pub(crate) time: String,
-    pub(crate) tool: String,
-    pub(crate) resources: String,
-    pub(crate) delegates: String,
-    pub(crate) allowed: bool,
-    pub(crate) code: String,
 }
 
 impl RiskView {
@@ -306,7 +300,9 @@ impl ToolView {
     }
 
     fn of_request(scope: &ToolScope, held: Option<&Held>) -> Self {
-        let limits = scope.limits();
+        let mut limits = scope.limits();
+        // Each is shown on its own.
+        limits.retain(|limit| !matches!(limit, Caveat::ExactCalls(_)));
         let resources = scope.resources.iter().map(|path| ResourceView {
             path: path.to_string(),
             held: held.is_some_and(|held| held.covers(scope, path)),
@@ -318,6 +314,7 @@ impl ToolView {
             risk: RiskView::of(scope.access),
             resources: resources.collect(),
             limits: limits.iter().map(LimitView::of).collect(),
+            calls: scope.calls.iter().map(CallArguments::of).collect(),
         }
     }
 }
@@ -544,31 +541,6 @@ impl StateView {
             ("active", "state-live")
         };
         Self { word, class }
-    }
-}
-
-impl CallView {
-    pub(crate) fn of(call: &CallDecision) -> Self {
-        Self {
-            time: clock_time(call.time),
-            tool: call.tool.clone(),
-            resources: call.resources.join(", "),
-            delegates: call.delegates.join(" → "),
-            allowed: call.allowed,
-            code: call.code.clone().unwrap_or_default(),
-        }
-    }
-
-    /// The last of the calls that were alike.
-    pub(crate) fn of_usage(usage: &Usage) -> Self {
-        Self {
-            time: clock_time(usage.last_at),
-            tool: usage.tool.clone(),
-            resources: String::new(),
-            delegates: usage.delegates.join(" → "),
-            allowed: usage.allowed,
-            code: usage.code.clone(),
-        }
     }
 }
 

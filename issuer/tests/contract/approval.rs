@@ -101,8 +101,8 @@ async fn narrowing_to_nothing_is_refused_and_changes_nothing() {
         assert_eq!(reply.verdict(), (422, "approval_empty"));
         assert!(reply.body.contains("Nothing is left to approve"));
         assert!(
-            reply.body.contains(&format!("href=\"{}\"", form.path)),
-            "a way back"
+            reply.body.contains(&format!("action=\"{}\"", form.path)),
+            "the form again"
         );
     }
     assert_eq!(world.poll(&asked).await.oauth().1, "authorization_pending");

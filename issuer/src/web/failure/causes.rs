@@ -27,13 +27,18 @@ impl From<DecisionError> for Failure {
             DecisionError::HeldOver => Fault::HeldOver,
             DecisionError::SamePerson => Fault::SamePerson,
             DecisionError::WiderThanFirst => Fault::ApprovalWidened,
+            DecisionError::NeedsExactCalls(_) => Fault::ExactCallsDemanded,
             DecisionError::Narrowing(narrowing) => match narrowing {
                 NarrowingError::Nothing => Fault::ApprovalEmpty,
                 NarrowingError::ToolNotRequested(_)
                 | NarrowingError::ResourceNotRequested(_)
+                | NarrowingError::CallNotRequested(_)
                 | NarrowingError::ResourceWidened { .. }
                 | NarrowingError::DurationWidened { .. } => Fault::ApprovalWidened,
                 NarrowingError::NotAPath { .. } => Fault::InvalidResource,
+                NarrowingError::NotALimit { .. } | NarrowingError::ArgumentClosed { .. } => {
+                    Fault::InvalidLimit
+                }
                 NarrowingError::NotADuration(_) | NarrowingError::NoTime => Fault::InvalidDuration,
             },
             DecisionError::TooLarge(_) => Fault::ApprovalTooLarge,

@@ -178,6 +178,7 @@ impl From<ExchangeError> for OAuthError {
             }
             ExchangeError::Details(_)
             | ExchangeError::DetailsWidened(_)
+            | ExchangeError::ExactCalls
             | ExchangeError::Uneven => {
                 Self::bad_request("invalid_authorization_details", description)
             }
