@@ -102,7 +102,8 @@ fn a_gateway_killed_in_the_middle_makes_no_call_twice() {
         });
         servers.kill_gateway();
         for client in clients {
-            client.join().unwrap();
+            // One whose answer was cut off has failed.
+            drop(client.join());
         }
         let effects = |decided: &[Value]| {
             (
