@@ -102,6 +102,11 @@ fn request_command(request_access: &Value, server: &str) -> Option<String> {
     for (name, rule) in tools.iter().flat_map(args_of) {
         line.option("--arg", &format!("{name}={rule}"));
     }
+    let calls = entry.get("calls").and_then(Value::as_array);
+    for call in calls.into_iter().flatten() {
+        let (name, arguments) = (call.get("name")?.as_str()?, call.get("arguments")?);
+        line.option("--call", &format!("{name}={arguments}"));
+    }
     line.option(
         "--task",
         entry
@@ -174,6 +179,18 @@ mod tests {
                 .human()
                 .starts_with("Denied (resource_not_granted): no grant covers")
         );
+    }
+
+    #[test]
+    fn an_exact_call_is_asked_for_with_its_arguments() {
+        let mut denial = denial();
+        let details = &mut denial["request_access"]["authorization_details"][0];
+        details["tools"][0].as_object_mut().unwrap().remove("args");
+        details["calls"] = json!([{"name": "files.read_file", "arguments": {"path": "it's"}}]);
+        let command = Denial::read(&denial, DEFAULT_SERVER).request_command;
+        let command = command.unwrap();
+        let call = r#"--call 'files.read_file={"path":"it'\''s"}' --task 'Read the notes'"#;
+        assert!(command.contains(call), "{command}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 /// Most reports in one batch.
 const MAX_BATCH: usize = 1_000;
 /// Most resources or delegates kept of one call; the gateway's audit file has all.
-const MAX_NAMES: usize = 32;
+pub(crate) const MAX_NAMES: usize = 32;
 /// Longest text kept of one name, in characters.
 const MAX_NAME_CHARS: usize = 256;
 

@@ -26,6 +26,7 @@ mod catalogue;
 mod collecting;
 mod config;
 mod core;
+mod dry_run;
 mod duration_text;
 mod entropy;
 mod fatigue;

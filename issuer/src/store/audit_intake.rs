@@ -85,6 +85,43 @@ impl Store {
         super::commit(change).await
     }
 
+    /// The latest decisions on the calls of an agent in one application, newest first: at most so
+    /// many, out of so many of its latest sessions.
+    pub(crate) async fn last_calls_of(
+        &self,
+        application: &str,
+        agent: &str,
+        sessions: i64,
+        most: i64,
+    ) -> Result<Vec<CallDecision>, StoreError> {
+        let latest: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM sessions WHERE agent = ? AND application_id = ?
+             ORDER BY approved_at DESC, id DESC LIMIT ?",
+        )
+        .bind(agent)
+        .bind(application)
+        .bind(sessions)
+        .fetch_all(&self.reader)
+        .await?;
+        let mut calls = Vec::new();
+        for session in latest {
+            // Each by its index: a session may have had any number of calls.
+            let rows: Vec<Row> = sqlx::query_as(
+                "SELECT * FROM call_decisions WHERE session_id = ?
+                 ORDER BY decided_at DESC, rowid DESC LIMIT ?",
+            )
+            .bind(session)
+            .bind(most)
+            .fetch_all(&self.reader)
+            .await?;
+            let read = rows.into_iter().map(CallDecision::try_from);
+            calls.extend(read.collect::<Result<Vec<_>, _>>()?);
+        }
+        calls.sort_by_key(|call| std::cmp::Reverse(call.time));
+        calls.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(calls)
+    }
+
     /// The latest decisions on a session's calls, newest first.
     pub(crate) async fn calls_of(&self, session: &str) -> Result<Vec<CallDecision>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(

@@ -14,6 +14,7 @@ use super::{
     address::{Path, Query},
     approval_form::{Decision, Draft, Verdict},
     cookies::{Cookie, FormToken},
+    dry_run_view::DryRunView,
     effect_view::{EffectView, ProblemView},
     extract::{Approver, ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
@@ -24,6 +25,7 @@ use super::{
     views::{RequestView, SessionView},
 };
 use crate::{
+    access_request::{Selection, ToolScope},
     approval::{Approving, Deciding, DecisionError, check_open},
     core::Unavailable,
     fatigue::AgentKey,
@@ -179,6 +181,22 @@ impl Asked<'_> {
         let application = core.application(&stored.request.application).await?;
         let outlook = core.outlook(self.account, stored, self.behalf).await?;
         let may = MayGrant::of(&outlook, stored, &application);
+        let asked: Vec<ToolScope> = stored
+            .request
+            .tools
+            .iter()
+            .map(|t| t.scope.clone())
+            .collect();
+        let tried = match (&reviewed.granted, stored.request.selection) {
+            (Some(granted), _) => Some(&granted.tools),
+            (None, Selection::Asked) => Some(&asked),
+            // Nothing is picked yet.
+            (None, Selection::Offered) => None,
+        };
+        let dry_run = match tried {
+            Some(tools) => core.dry_run(&stored.request, tools, &application).await?,
+            None => None,
+        };
         let draft = reviewed.draft.unwrap_or_default();
         let checked = reviewed.granted.is_some() || reviewed.problem.is_some();
         let may = match checked {
@@ -194,6 +212,7 @@ impl Asked<'_> {
                 .granted
                 .map(|granted| EffectView::of(&stored.request, &granted)),
             problem: reviewed.problem,
+            dry_run: dry_run.as_ref().map(DryRunView::of),
             instructions: draft.instructions,
             reason: draft.reason,
         })?;

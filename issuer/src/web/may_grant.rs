@@ -7,7 +7,7 @@ use std::time::Duration;
 use bailiwick_datalog::{CallDigest, ResourcePath};
 
 use crate::{
-    access_request::{AccessRequest, Application, ExactCall, RequestedTool, ToolScope},
+    access_request::{AccessRequest, Application, ExactCall, RequestedTool, Selection, ToolScope},
     approval::Outlook,
     duration_text,
     narrowing::{Choice, ResourceKey, added_limits},
@@ -78,7 +78,13 @@ impl MayGrant {
             .min()
             .unwrap_or(Duration::MAX);
         let marks = stored.request.tools.iter();
-        let marks = marks.map(|tool| ToolMark::of(tool, &ceilings, application, first));
+        let preselected = stored.request.selection == Selection::Asked;
+        let marks = marks.map(|tool| {
+            let mut mark = ToolMark::of(tool, &ceilings, application, first);
+            // Of all there is, nothing is picked before somebody picks it.
+            mark.kept &= preselected || first.is_some();
+            mark
+        });
         let several = !outlook.other_behalves.is_empty();
         let behalf = authority.and_then(|authority| authority.behalf());
         let others = outlook.other_behalves.iter();

@@ -17,6 +17,7 @@ mod assets;
 mod call_view;
 mod clients;
 mod cookies;
+mod dry_run_view;
 mod effect_view;
 mod extract;
 mod failure;

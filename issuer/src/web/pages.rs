@@ -11,6 +11,7 @@ use axum::{
 use super::{
     call_view::CallView,
     cookies::FormToken,
+    dry_run_view::DryRunView,
     effect_view::{EffectView, ProblemView},
     extract::{Looking, Sending},
     failure::{Failure, Fault},
@@ -148,6 +149,8 @@ pub(crate) struct ApprovalPage<'a> {
     pub(crate) effect: Option<EffectView>,
     /// Why it cannot be granted.
     pub(crate) problem: Option<ProblemView>,
+    /// What it would have made of the agent's last calls.
+    pub(crate) dry_run: Option<DryRunView>,
     /// What was written so far.
     pub(crate) instructions: String,
     pub(crate) reason: String,

@@ -27,6 +27,7 @@ mod concurrency;
 mod deciding;
 mod delegates;
 mod device_flow;
+mod dry_run;
 mod exact_calls;
 mod failing_store;
 mod fatigue;
