@@ -80,11 +80,12 @@ setup_debian() {
 }
 
 # One virtual environment for each major version of the MCP SDK: the first
-# speaks the protocol with sessions, the second the stateless one.
+# speaks the protocol with sessions, the second the stateless one. And one for
+# what sends the issuer everything that its description allows.
 setup_python() {
   local env lock stamp
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"
-  for env in sdk-v1 sdk-v2; do
+  for env in sdk-v1 sdk-v2 openapi; do
     lock=tests/python/$env.txt
     stamp="$(python3 --version) $(sha256sum <"$lock")"
     if [[ -x $BAILIWICK_TEST_PYTHON/$env/bin/python &&
@@ -100,8 +101,8 @@ setup_python() {
   done
 }
 
-# Biscuit's JavaScript library and the MCP conformance suite, as the lock file pins
-# them. Both ask for Node 22. The library runs on 20 as well, which npm only remarks
+# Biscuit's JavaScript library, the MCP conformance suite and a linter of OpenAPI,
+# as the lock file pins them. Both ask for Node 22. The library runs on 20 as well, which npm only remarks
 # on; for the suite, a package of Node itself is among them. No script of a package
 # is run.
 setup_node() {

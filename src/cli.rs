@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    accounts, applications, attenuate, audit, call, check, gateway, holder_key, inspect, issuer,
-    keys, policy, request, revoke, sessions, tools, up,
+    accounts, applications, attenuate, audit, call, check, clients, gateway, holder_key, inspect,
+    issuer, keys, policy, request, revoke, sessions, tools, up,
 };
 use crate::exit::Failure;
 
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Accounts(accounts::AccountsArgs),
     /// Say which applications agents may ask for, and within what limits
     Applications(applications::ApplicationsArgs),
+    /// Say which programs may ask under a name that you answer for
+    Clients(clients::ClientsArgs),
     /// Show the issuer's key set, verified
     Keys(keys::KeysArgs),
     /// Check the record of what happened

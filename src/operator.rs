@@ -109,6 +109,23 @@ impl Operator {
             .header(AUTHORIZATION, self.authorization.clone()))
     }
 
+    /// A DELETE of what is called `name` below `path`, with the token. The name is one segment
+    /// whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`http::endpoint`].
+    pub(crate) fn delete_below(&self, path: &str, name: &str) -> Result<RequestBuilder, Failure> {
+        let mut url = http::endpoint(&self.args.issuer.issuer, path)?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(name);
+        }
+        Ok(self
+            .client
+            .delete(url)
+            .header(AUTHORIZATION, self.authorization.clone()))
+    }
+
     /// A POST to `path`, with the token.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub(crate) mod attenuate;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod clients;
 pub(crate) mod gateway;
 pub(crate) mod holder_key;
 pub(crate) mod inspect;
@@ -46,6 +47,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Revoke(args) => client(revoke::run(args, output)),
         Command::Accounts(args) => client(accounts::run(args, output)),
         Command::Applications(args) => client(applications::run(args, output)),
+        Command::Clients(args) => client(clients::run(args, output)),
         Command::Keys(args) => client(keys::run(args, output)),
     }
 }

@@ -115,6 +115,8 @@ fn pages(servers: &Place, approval: &str, decided: &str, session: &str) -> Vec<S
         "/accounts/ada",
         "/applications",
         "/applications/default",
+        "/applications/default/clients",
+        "/api",
         "/me",
         "/no/such/page",
     ];

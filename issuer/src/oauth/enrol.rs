@@ -76,11 +76,15 @@ pub(crate) struct Enrolled {
 }
 
 impl Core {
-    /// Registers a client for an application.
+    /// Registers a client for an application, at the wish of an operator or an admin.
     ///
     /// # Errors
     /// [`EnrolError`]; nothing is stored then.
-    pub(crate) async fn enrol(&self, enrolment: &Enrolment) -> Result<Enrolled, EnrolError> {
+    pub(crate) async fn enrol(
+        &self,
+        by: &Actor,
+        enrolment: &Enrolment,
+    ) -> Result<Enrolled, EnrolError> {
         let application = self.enrolled_application(&enrolment.application).await?;
         let name = visible_line(&enrolment.name);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
@@ -121,7 +125,7 @@ impl Core {
             "application": application.as_str(),
             "name": name,
             "method": method.as_str(),
-            "by": Actor::Operator.name(),
+            "by": by.name(),
         });
         self.seal(change, now, "client_enrolled", fields).await?;
         tracing::info!(client = client_id, "client registered by an operator");
@@ -133,13 +137,13 @@ impl Core {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub(crate) async fn remove_client(&self, id: &str) -> Result<bool, Unavailable> {
+    pub(crate) async fn remove_client(&self, by: &Actor, id: &str) -> Result<bool, Unavailable> {
         let now = self.clock.now().utc;
         let mut change = self.store.change().await?;
         if !clients::remove_registered(&mut change, id).await? {
             return Ok(false);
         }
-        let fields = json!({"client": id, "by": Actor::Operator.name()});
+        let fields = json!({"client": id, "by": by.name()});
         self.seal(change, now, "client_removed", fields).await?;
         Ok(true)
     }

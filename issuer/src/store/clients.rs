@@ -226,12 +226,16 @@ pub(crate) async fn use_assertion(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Removes a client that an operator registered: `false` when there is none.
+/// Removes a client that an operator registered: `false` when there is none. The one that came
+/// with an application goes with it alone.
 pub(crate) async fn remove_registered(change: &mut Change, id: &str) -> Result<bool, StoreError> {
-    let removed = sqlx::query("DELETE FROM clients WHERE client_id = ? AND kind = 'registered'")
-        .bind(id)
-        .execute(&mut **change)
-        .await?;
+    let removed = sqlx::query(
+        "DELETE FROM clients WHERE client_id = ? AND kind = 'registered'
+             AND client_id NOT IN (SELECT client_id FROM applications)",
+    )
+    .bind(id)
+    .execute(&mut **change)
+    .await?;
     Ok(removed.rows_affected() == 1)
 }
 

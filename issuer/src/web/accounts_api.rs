@@ -1,19 +1,20 @@
 //! Accounts for the operator's programs.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
-    routing::{get, post},
 };
 use bailiwick_datalog::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     App,
     address::Path,
     api::{Operator, read_json},
     failure::{Failure, Problem},
+    openapi::{bodies, requests},
     to_the_end,
 };
 use crate::{
@@ -23,18 +24,18 @@ use crate::{
 };
 
 /// The routes below `/v1/accounts`.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/accounts", get(list).post(add))
-        .route("/v1/accounts/{user_name}", get(show))
-        .route("/v1/accounts/{user_name}/roles", post(set_roles))
-        .route("/v1/accounts/{user_name}/ceiling", post(set_ceiling))
-        .route("/v1/accounts/{user_name}/workload", post(set_workload))
-        .route("/v1/accounts/{user_name}/delegate", post(delegate))
-        .route("/v1/accounts/{user_name}/link", post(link))
-        .route("/v1/accounts/{user_name}/disable", post(disable))
-        .route("/v1/accounts/{user_name}/enable", post(enable))
-        .route("/v1/accounts/{user_name}/sign-out", post(sign_out))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(show))
+        .routes(routes!(set_roles))
+        .routes(routes!(set_ceiling))
+        .routes(routes!(set_workload))
+        .routes(routes!(delegate))
+        .routes(routes!(link))
+        .routes(routes!(disable))
+        .routes(routes!(enable))
+        .routes(routes!(sign_out))
 }
 
 #[derive(Deserialize)]
@@ -50,12 +51,31 @@ struct WantedRoles {
     roles: Vec<String>,
 }
 
+/// Lists the accounts
+#[utoipa::path(
+    get,
+    path = "/v1/accounts",
+    tag = "accounts",
+    operation_id = "listAccounts",
+    responses((status = 200, description = "Every account", body = bodies::Accounts)),
+    security(("operator" = []))
+)]
 async fn list(_operator: Operator, State(core): State<App>) -> Result<Json<Value>, Problem> {
     let accounts = core.store.accounts().await.map_err(Unavailable::from)?;
     let accounts: Vec<Value> = accounts.iter().map(account_json).collect();
     Ok(Json(json!({"accounts": accounts})))
 }
 
+/// Shows an account
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{user_name}",
+    tag = "accounts",
+    operation_id = "getAccount",
+    params(("user_name" = String, Path, description = "Whose account")),
+    responses((status = 200, description = "The account", body = bodies::Account)),
+    security(("operator" = []))
+)]
 async fn show(
     _operator: Operator,
     State(core): State<App>,
@@ -65,6 +85,18 @@ async fn show(
     Ok(Json(account_json(&account)))
 }
 
+/// Adds an account
+///
+/// Answers with a link that works once, by which its owner comes in.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts",
+    tag = "accounts",
+    operation_id = "addAccount",
+    request_body = requests::NewAccount,
+    responses((status = 200, description = "The account, with its link", body = bodies::InvitedAccount)),
+    security(("operator" = []))
+)]
 async fn add(
     _operator: Operator,
     State(core): State<App>,
@@ -81,6 +113,18 @@ async fn add(
     Ok(Json(invitation_json(&invitation, &site)))
 }
 
+/// Makes a new link for an account
+///
+/// The one before stops working.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/link",
+    tag = "accounts",
+    operation_id = "renewLink",
+    params(("user_name" = String, Path, description = "Whose account")),
+    responses((status = 200, description = "The account, with its link", body = bodies::InvitedAccount)),
+    security(("operator" = []))
+)]
 async fn link(
     _operator: Operator,
     State(core): State<App>,
@@ -92,6 +136,17 @@ async fn link(
     Ok(Json(invitation_json(&invitation, &site)))
 }
 
+/// Sets the roles of an account
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/roles",
+    tag = "accounts",
+    operation_id = "setRoles",
+    params(("user_name" = String, Path, description = "Whose account")),
+    request_body = requests::WantedRoles,
+    responses((status = 200, description = "The account", body = bodies::Account)),
+    security(("operator" = []))
+)]
 async fn set_roles(
     _operator: Operator,
     State(core): State<App>,
@@ -104,7 +159,19 @@ async fn set_roles(
     Ok(Json(account_json(&to_the_end(set).await?)))
 }
 
+/// Sets what an approver may grant at most
+///
 /// The body is the whole ceiling; what it does not name is not limited.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/ceiling",
+    tag = "accounts",
+    operation_id = "setCeiling",
+    params(("user_name" = String, Path, description = "Whose account")),
+    request_body = requests::Ceiling,
+    responses((status = 200, description = "The account", body = bodies::Account)),
+    security(("operator" = []))
+)]
 async fn set_ceiling(
     _operator: Operator,
     State(core): State<App>,
@@ -119,6 +186,17 @@ async fn set_ceiling(
     Ok(Json(account_json(&to_the_end(set).await?)))
 }
 
+/// Says which workload an account belongs to
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/workload",
+    tag = "accounts",
+    operation_id = "setWorkload",
+    params(("user_name" = String, Path, description = "Whose account")),
+    request_body = requests::Workload,
+    responses((status = 200, description = "The account", body = bodies::Account)),
+    security(("operator" = []))
+)]
 async fn set_workload(
     _operator: Operator,
     State(core): State<App>,
@@ -140,6 +218,17 @@ async fn set_workload(
     Ok(Json(account_json(&to_the_end(set).await?)))
 }
 
+/// Has somebody decide for an approver who is away
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/delegate",
+    tag = "accounts",
+    operation_id = "addDelegate",
+    params(("user_name" = String, Path, description = "Whose account")),
+    request_body = requests::Delegate,
+    responses((status = 200, description = "The delegation", body = bodies::Delegation)),
+    security(("operator" = []))
+)]
 async fn delegate(
     _operator: Operator,
     State(core): State<App>,
@@ -176,6 +265,16 @@ async fn delegate(
     Ok(Json(reply))
 }
 
+/// Disables an account
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/disable",
+    tag = "accounts",
+    operation_id = "disableAccount",
+    params(("user_name" = String, Path, description = "Whose account")),
+    responses((status = 200, description = "The account", body = bodies::Account)),
+    security(("operator" = []))
+)]
 async fn disable(
     _operator: Operator,
     State(core): State<App>,
@@ -185,6 +284,16 @@ async fn disable(
     Ok(Json(account_json(&to_the_end(disabled).await?)))
 }
 
+/// Enables an account
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/enable",
+    tag = "accounts",
+    operation_id = "enableAccount",
+    params(("user_name" = String, Path, description = "Whose account")),
+    responses((status = 200, description = "The account", body = bodies::Account)),
+    security(("operator" = []))
+)]
 async fn enable(
     _operator: Operator,
     State(core): State<App>,
@@ -194,6 +303,16 @@ async fn enable(
     Ok(Json(account_json(&to_the_end(enabled).await?)))
 }
 
+/// Signs an account out everywhere
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{user_name}/sign-out",
+    tag = "accounts",
+    operation_id = "signOutEverywhere",
+    params(("user_name" = String, Path, description = "Whose account")),
+    responses((status = 200, description = "How many browsers it was", body = bodies::SignedOut)),
+    security(("operator" = []))
+)]
 async fn sign_out(
     _operator: Operator,
     State(core): State<App>,

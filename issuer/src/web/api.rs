@@ -14,6 +14,7 @@ use super::{
     App,
     failure::{Failure, Fault, Problem},
     fields::{has_type, read_body},
+    openapi::{bodies, requests},
 };
 use crate::{
     audit::AuditLogError,
@@ -49,12 +50,29 @@ impl FromRequestParts<App> for Gateway {
     }
 }
 
-/// `GET /v1/keys`
+/// Gives the signed key set
+#[utoipa::path(
+    get,
+    path = "/v1/keys",
+    tag = "verifiers",
+    operation_id = "getKeys",
+    responses((status = 200, description = "The key set, signed by the trust anchor", body = bodies::SignedDocument)),
+    security(())
+)]
 pub(crate) async fn keys(State(core): State<App>) -> Response {
     ([(header::CONTENT_TYPE, JSON)], core.key_set.clone()).into_response()
 }
 
-/// `GET /v1/revocations`
+/// Gives the signed revocation list
+#[utoipa::path(
+    get,
+    path = "/v1/revocations",
+    tag = "verifiers",
+    operation_id = "getRevocations",
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the list that is known")),
+    responses((status = 200, description = "The list, signed by a revocation key", body = bodies::SignedDocument), (status = 304, description = "The list that is known is the latest")),
+    security(())
+)]
 pub(crate) async fn revocations(
     State(core): State<App>,
     headers: HeaderMap,
@@ -76,7 +94,16 @@ pub(crate) async fn revocations(
     Ok((tag, [(header::CONTENT_TYPE, JSON)], list.json).into_response())
 }
 
-/// `POST /v1/audit`
+/// Takes what a gateway decided
+#[utoipa::path(
+    post,
+    path = "/v1/audit",
+    tag = "verifiers",
+    operation_id = "reportCalls",
+    request_body = requests::CallReports,
+    responses((status = 200, description = "How many reports were taken", body = bodies::Recorded)),
+    security(("gateway" = []))
+)]
 pub(crate) async fn record_calls(
     _gateway: Gateway,
     State(core): State<App>,

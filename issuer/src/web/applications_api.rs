@@ -3,18 +3,19 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
-    routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     App,
     address::Path,
     api::{Operator, read_json},
     failure::Problem,
+    openapi::{bodies, requests},
     to_the_end,
 };
 use crate::{
@@ -25,11 +26,11 @@ use crate::{
 };
 
 /// The routes below `/v1/applications`.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/applications", get(list).post(add))
-        .route("/v1/applications/{id}", get(show).post(set))
-        .route("/v1/applications/{id}/remove", post(remove))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(show, set))
+        .routes(routes!(remove))
 }
 
 /// What an application is to be; what is not there stays as it is. Durations are in seconds.
@@ -79,12 +80,31 @@ impl From<Wish> for Wanted {
     }
 }
 
+/// Lists the applications
+#[utoipa::path(
+    get,
+    path = "/v1/applications",
+    tag = "applications",
+    operation_id = "listApplications",
+    responses((status = 200, description = "Every application", body = bodies::Applications)),
+    security(("operator" = []))
+)]
 async fn list(_operator: Operator, State(core): State<App>) -> Result<Json<Value>, Problem> {
     let applications = core.staffed_applications().await?;
     let applications: Vec<Value> = applications.iter().map(in_json).collect();
     Ok(Json(json!({"applications": applications})))
 }
 
+/// Shows an application
+#[utoipa::path(
+    get,
+    path = "/v1/applications/{id}",
+    tag = "applications",
+    operation_id = "getApplication",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The application", body = bodies::Application)),
+    security(("operator" = []))
+)]
 async fn show(
     _operator: Operator,
     State(core): State<App>,
@@ -93,6 +113,16 @@ async fn show(
     Ok(Json(in_json(&core.staffed_application(&id).await?)))
 }
 
+/// Adds an application
+#[utoipa::path(
+    post,
+    path = "/v1/applications",
+    tag = "applications",
+    operation_id = "addApplication",
+    request_body = requests::ApplicationWish,
+    responses((status = 200, description = "The application", body = bodies::Application)),
+    security(("operator" = []))
+)]
 async fn add(
     _operator: Operator,
     State(core): State<App>,
@@ -107,6 +137,19 @@ async fn add(
     Ok(Json(in_json(&to_the_end(added).await?)))
 }
 
+/// Changes an application
+///
+/// What the body does not name stays as it is.
+#[utoipa::path(
+    post,
+    path = "/v1/applications/{id}",
+    tag = "applications",
+    operation_id = "setApplication",
+    params(("id" = String, Path, description = "Its id")),
+    request_body = requests::ApplicationWish,
+    responses((status = 200, description = "The application", body = bodies::Application)),
+    security(("operator" = []))
+)]
 async fn set(
     _operator: Operator,
     State(core): State<App>,
@@ -125,6 +168,18 @@ async fn set(
     Ok(Json(in_json(&to_the_end(set).await?)))
 }
 
+/// Removes an application
+///
+/// Its sessions end, and what waits is denied.
+#[utoipa::path(
+    post,
+    path = "/v1/applications/{id}/remove",
+    tag = "applications",
+    operation_id = "removeApplication",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "What ended with it", body = bodies::RemovedApplication)),
+    security(("operator" = []))
+)]
 async fn remove(
     _operator: Operator,
     State(core): State<App>,

@@ -7,12 +7,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     App,
     address::Path,
     api::{Operator, read_json},
     failure::{Failure, Fault, Problem, sentence},
+    openapi::{bodies, requests},
     to_the_end,
 };
 use crate::{
@@ -22,16 +24,34 @@ use crate::{
         enrol::{EnrolError, Enrolment},
         redirect::RedirectUri,
     },
+    people::Actor,
 };
 
-/// `POST /v1/clients`
+/// The routes below `/v1/clients`.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, enrol))
+        .routes(routes!(remove))
+}
+
+/// Registers a client
+#[utoipa::path(
+    post,
+    path = "/v1/clients",
+    tag = "clients",
+    operation_id = "addClient",
+    request_body = requests::NewClient,
+    responses((status = 201, description = "The client, with its secret if it has one", body = bodies::RegisteredClient)),
+    security(("operator" = []))
+)]
 pub(crate) async fn enrol(
     _operator: Operator,
     State(core): State<App>,
     request: Request,
 ) -> Result<Response, Problem> {
     let enrolment: Enrolment = read_json(request).await?;
-    let enrolled = to_the_end(async move { core.enrol(&enrolment).await }).await?;
+    let enrolled =
+        to_the_end(async move { core.enrol(&Actor::Operator, &enrolment).await }).await?;
     let mut reply = json!({"client_id": enrolled.client_id});
     if let (Some(object), Some(secret)) = (reply.as_object_mut(), &enrolled.secret) {
         object.insert("client_secret".to_owned(), json!(secret.expose()));
@@ -39,7 +59,15 @@ pub(crate) async fn enrol(
     Ok((StatusCode::CREATED, Json(reply)).into_response())
 }
 
-/// `GET /v1/clients`
+/// Lists the clients that an operator registered
+#[utoipa::path(
+    get,
+    path = "/v1/clients",
+    tag = "clients",
+    operation_id = "listClients",
+    responses((status = 200, description = "The clients", body = bodies::Clients)),
+    security(("operator" = []))
+)]
 pub(crate) async fn list(
     _operator: Operator,
     State(core): State<App>,
@@ -50,33 +78,47 @@ pub(crate) async fn list(
     Ok(Json(json!({"clients": clients})))
 }
 
-/// `DELETE /v1/clients/{id}`
+/// Removes a client that an operator registered
+#[utoipa::path(
+    delete,
+    path = "/v1/clients/{id}",
+    tag = "clients",
+    operation_id = "removeClient",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 204, description = "It is gone")),
+    security(("operator" = []))
+)]
 pub(crate) async fn remove(
     _operator: Operator,
     State(core): State<App>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    if to_the_end(async move { core.remove_client(&id).await }).await? {
+    if to_the_end(async move { core.remove_client(&Actor::Operator, &id).await }).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let why = "No client with that id was registered by an operator.";
+    let why = "No client with that id was registered by an operator; the one that came with an \
+        application goes with it.";
     Err(Failure::new(Fault::ClientNotFound, why).into())
 }
 
-fn client_json(client: &Client) -> Value {
-    let redirects: Vec<&str> = client.redirects.iter().map(RedirectUri::as_str).collect();
-    let proof = match &client.credentials {
+/// How a client proves who it is, in a word.
+pub(super) fn proof(credentials: &Credentials) -> &'static str {
+    match credentials {
         Credentials::None => "none",
         Credentials::Secret(_) => "secret",
         Credentials::Keys(_) => "private_key_jwt",
         Credentials::Spiffe(_) => "spiffe_jwt",
-    };
+    }
+}
+
+fn client_json(client: &Client) -> Value {
+    let redirects: Vec<&str> = client.redirects.iter().map(RedirectUri::as_str).collect();
     json!({
         "client_id": client.id,
         "application": client.application.id.as_str(),
         "name": client.name,
         "redirect_uris": redirects,
-        "proof": proof,
+        "proof": proof(&client.credentials),
     })
 }
 

@@ -161,6 +161,8 @@ faults! {
     OtherBrowser = FORBIDDEN, "other_browser", "This request began in another browser";
     /// A page that only a person can open.
     NotOpened = FORBIDDEN, "not_opened", "Please open this page by itself";
+    /// A client that cannot be registered.
+    InvalidClient = UNPROCESSABLE_ENTITY, "invalid_client", "This client cannot be registered";
     /// No such registered client.
     ClientNotFound = NOT_FOUND, "client_not_found", "There is no such client";
     /// What was picked does not fit a token.

@@ -15,6 +15,7 @@ mod approval_form;
 mod approvals;
 mod assets;
 mod call_view;
+mod client_pages;
 mod clients;
 mod cookies;
 mod dry_run_view;
@@ -29,6 +30,7 @@ mod local_path;
 mod may_grant;
 mod me;
 mod oauth;
+mod openapi;
 mod pages;
 mod session_query;
 mod sessions;
@@ -109,12 +111,21 @@ pub(crate) fn router(core: App) -> Router {
             get(applications::show).post(applications::set),
         )
         .route("/applications/{id}/remove", post(applications::remove))
+        .route(
+            "/applications/{id}/clients",
+            get(client_pages::list).post(client_pages::add),
+        )
+        .route(
+            "/applications/{id}/clients/{client}/remove",
+            post(client_pages::remove),
+        )
         .route("/me", get(me::show))
         .route("/me/sign-out-everywhere", post(me::sign_out_everywhere))
         .route("/me/delegates", post(me::delegate))
         .route("/me/delegates/{id}/end", post(me::end_delegation))
         .route("/me/delegates/{id}/accept", post(me::accept_delegation))
         .route("/me/delegates/{id}/decline", post(me::decline_delegation))
+        .route("/api", get(openapi::page))
         .route("/assets/bailiwick.css", get(assets::stylesheet))
         .route("/assets/icon.svg", get(assets::icon));
     let oauth = Router::new()
@@ -137,18 +148,11 @@ pub(crate) fn router(core: App) -> Router {
         .route("/oauth/register", post(oauth::register))
         .method_not_allowed_fallback(failure::wrong_method)
         .layer(oauth::cors::local_page());
+    let (v1, _) = openapi::v1().split_for_parts();
     let api = Router::new()
-        .route("/v1/keys", get(api::keys))
-        .merge(sessions_api::routes())
-        .merge(accounts_api::routes())
-        .merge(applications_api::routes())
-        .route("/v1/clients", get(clients::list).post(clients::enrol))
-        .route("/v1/clients/{id}", axum::routing::delete(clients::remove))
+        .merge(v1)
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz));
-    let audit = Router::new()
-        .route("/v1/audit", post(api::record_calls))
-        .layer(DefaultBodyLimit::max(MAX_AUDIT_BYTES));
     Router::new()
         .merge(pages)
         .merge(oauth)
@@ -156,7 +160,6 @@ pub(crate) fn router(core: App) -> Router {
         .merge(for_local_pages)
         .merge(api)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .merge(audit)
         .fallback(failure::no_such_page)
         .method_not_allowed_fallback(failure::wrong_method)
         .with_state(Arc::clone(&core))

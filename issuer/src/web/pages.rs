@@ -10,6 +10,7 @@ use axum::{
 
 use super::{
     call_view::CallView,
+    client_pages::ClientLine,
     cookies::FormToken,
     dry_run_view::DryRunView,
     effect_view::{EffectView, ProblemView},
@@ -256,6 +257,18 @@ pub(crate) struct MePage<'a> {
 pub(crate) struct ApplicationsPage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) applications: Vec<ApplicationView>,
+}
+
+#[derive(Template)]
+#[template(path = "clients.html")]
+pub(crate) struct ClientsPage<'a> {
+    pub(crate) frame: Frame<'a>,
+    /// The id of the application.
+    pub(crate) application: String,
+    pub(crate) name: String,
+    pub(crate) clients: Vec<ClientLine>,
+    /// One that was registered just now, with its secret if it has one.
+    pub(crate) enrolled: Option<(String, Option<String>)>,
 }
 
 #[derive(Template)]

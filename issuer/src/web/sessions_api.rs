@@ -1,19 +1,20 @@
 //! Sessions for the operator's programs: lists, one in full, and ending them.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
-    routing::get,
 };
 use bailiwick_datalog::{AgentName, ApplicationId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     App,
     address::{Path, Query},
     api::{self, Operator, read_json},
     failure::{Failure, Fault, Problem},
+    openapi::{bodies, requests},
     session_query::SessionQuery,
     to_the_end,
     views::StateView,
@@ -25,15 +26,30 @@ use crate::{
     store::{CallCounts, CallDecision, DelegateChain, Place, Revoked, StoredSession, Usage},
 };
 
-/// The routes below `/v1/sessions`, and those of ending one.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/sessions", get(list))
-        .route("/v1/sessions/{id}", get(show))
-        .route("/v1/revocations", get(api::revocations).post(revoke))
+/// The routes below `/v1/sessions`.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(api::revocations, revoke))
 }
 
-/// `GET /v1/sessions`
+/// Lists sessions, page by page
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    tag = "sessions",
+    operation_id = "listSessions",
+    params(
+        ("state" = Option<String>, Query, description = "`live`, `over` or `any`"),
+        ("agent" = Option<String>, Query, description = "The name that an agent gives itself"),
+        ("application" = Option<String>, Query, description = "The id of an application"),
+        ("after" = Option<String>, Query, description = "The `next` of the page before"),
+        ("limit" = Option<u16>, Query, description = "Most sessions on this page", minimum = 1, maximum = 200),
+    ),
+    responses((status = 200, description = "A page of the list", body = bodies::Sessions)),
+    security(("operator" = []))
+)]
 async fn list(
     _operator: Operator,
     State(core): State<App>,
@@ -59,7 +75,16 @@ async fn list(
     Ok(Json(json!({"sessions": sessions, "next": next})))
 }
 
-/// `GET /v1/sessions/{id}`
+/// Shows a session with what was done in it
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}",
+    tag = "sessions",
+    operation_id = "getSession",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The session", body = bodies::SessionInFull)),
+    security(("operator" = []))
+)]
 async fn show(
     _operator: Operator,
     State(core): State<App>,
@@ -91,7 +116,18 @@ struct Wanted {
     application: Option<ApplicationId>,
 }
 
-/// `POST /v1/revocations`
+/// Ends sessions
+///
+/// One by its id, or all live ones of an agent, of an application, or of an agent in an application.
+#[utoipa::path(
+    post,
+    path = "/v1/revocations",
+    tag = "sessions",
+    operation_id = "revokeSessions",
+    request_body = requests::WantedRevocation,
+    responses((status = 200, description = "What was ended", body = bodies::Revoked)),
+    security(("operator" = []))
+)]
 async fn revoke(
     _operator: Operator,
     State(core): State<App>,

@@ -61,10 +61,36 @@ async fn database_that_cannot_write_mints_nothing_and_says_no_more_than_that() {
     assert_eq!(world.poll(&asked).await.status, 200);
 }
 
-async fn tamper(world: &World, sql: &'static str) {
+#[tokio::test]
+async fn database_locked_by_somebody_else_refuses_and_loses_nothing() {
+    let (world, mut browser) = World::with_approver().await;
+    let decided = world.asked().await;
+    browser.approve(&decided).await;
+    let open = world.asked().await;
+    let form = browser.open(&open).await.with("decision", "approve");
+    let pool = connect(&world).await;
+    let lock = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let asks = details();
+    let (poll, ask) = tokio::join!(world.poll(&decided), world.ask(&asks));
+    for refused in [poll, ask] {
+        assert_eq!(refused.oauth(), (503, "temporarily_unavailable".to_owned()));
+        assert!(!refused.body.contains("access_token"));
+    }
+    drop(lock);
+    pool.close().await;
+    assert_eq!(world.poll(&decided).await.status, 200);
+    assert_eq!(browser.submit(&form).await.status, 303);
+    assert_eq!(world.poll(&open).await.status, 200);
+}
+
+async fn connect(world: &World) -> sqlx::SqlitePool {
     let options =
         sqlx::sqlite::SqliteConnectOptions::new().filename(world.file("issuer/issuer.sqlite"));
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::SqlitePool::connect_with(options).await.unwrap()
+}
+
+async fn tamper(world: &World, sql: &'static str) {
+    let pool = connect(world).await;
     sqlx::query(sql).execute(&pool).await.unwrap();
     pool.close().await;
 }

@@ -26,15 +26,7 @@ impl Sdk {
     }
 
     fn interpreter(self) -> PathBuf {
-        let environments = std::env::var_os("BAILIWICK_TEST_PYTHON")
-            .map_or_else(|| root().join(".venv"), PathBuf::from);
-        let path = environments.join(self.environment()).join("bin/python");
-        assert!(
-            path.exists(),
-            "{} is missing: run `./scripts/test.sh setup`, which creates it",
-            path.display()
-        );
-        path
+        program_of(self.environment(), "python")
     }
 
     /// A command that runs `tests/python/SCRIPT` with `input` as JSON in its argument, for programs
@@ -54,4 +46,22 @@ impl Sdk {
         command.arg(root().join("tests/python").join(script));
         program::answer(command, input)
     }
+}
+
+/// A program of one of the virtual environments.
+fn program_of(environment: &str, program: &str) -> PathBuf {
+    let environments = std::env::var_os("BAILIWICK_TEST_PYTHON")
+        .map_or_else(|| root().join(".venv"), PathBuf::from);
+    let path = environments.join(environment).join("bin").join(program);
+    assert!(
+        path.exists(),
+        "{} is missing: run `./scripts/test.sh setup`, which creates it",
+        path.display()
+    );
+    path
+}
+
+/// What sends a server everything that its OpenAPI document allows.
+pub(crate) fn schemathesis() -> Command {
+    Command::new(program_of("openapi", "schemathesis"))
 }
