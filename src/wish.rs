@@ -141,10 +141,19 @@ impl Wish<'_> {
     fn args_of(&self, tool: &ToolName, limits: &Limits) -> Map<String, Value> {
         let shared = limits.get(&None).into_iter().flatten();
         let own = limits.get(&Some(tool.clone())).into_iter().flatten();
-        shared
-            .chain(own)
-            .map(|limit| (limit.name.clone(), limit.rule_to_json()))
-            .collect()
+        let mut args = Map::new();
+        for limit in shared.chain(own) {
+            let rule = limit.rule_to_json();
+            // Several limits of one argument have to hold together.
+            match args.get_mut(&limit.name) {
+                None => {
+                    args.insert(limit.name.clone(), rule);
+                }
+                Some(Value::Array(rules)) => rules.push(rule),
+                Some(first) => *first = Value::Array(vec![first.take(), rule]),
+            }
+        }
+        args
     }
 
     fn limits(&self) -> Result<Limits, Failure> {
@@ -286,6 +295,16 @@ mod tests {
         ] {
             assert!(call(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn several_limits_of_one_argument_are_all_asked_for() {
+        let limits = ["path=reports/*", "path=*.md", "files.read_file:path=1..2"];
+        let wish = details(&["files.read_file"], &limits).unwrap();
+        assert_eq!(
+            wish[0]["tools"][0]["args"]["path"],
+            json!([{"prefix": "reports/"}, {"suffix": ".md"}, {"min": 1, "max": 2}])
+        );
     }
 
     #[test]
