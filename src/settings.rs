@@ -3,13 +3,15 @@
 //! Owns the file's grammar, and that the command line wins over it. A key that is not known, or
 //! has another type, is an error: a misspelt limit must not be one that silently does not hold.
 
+mod notify;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_datalog::operator::OperatorPolicy;
-use bailiwick_issuer::IdentityProvider;
+use bailiwick_issuer::{IdentityProvider, NotifyTarget};
 use bailiwick_verifier::Evaluation;
 use bailiwick_verifier::revocation::DEFAULT_MAX_STALENESS;
 use clap::{Args, ValueEnum};
@@ -92,6 +94,9 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct IssuerTable {
     oidc: Option<OidcTable>,
+    #[serde(default)]
+    webhook: Vec<notify::WebhookTable>,
+    mail: Option<notify::MailTable>,
 }
 
 /// How people sign in with an identity provider.
@@ -158,19 +163,8 @@ pub(crate) fn identity_provider(path: &Path) -> Result<Option<IdentityProvider>,
     let Some(table) = document(path)?.issuer.oidc else {
         return Ok(None);
     };
-    let secret = table.client_secret_file.map(|file| {
-        let file = path
-            .parent()
-            .map_or_else(|| file.clone(), |folder| folder.join(&file));
-        let text = files::read_text(&file, MAX_BYTES).map_err(|error| {
-            let message = format!(
-                "cannot read the client secret `{}`: {error}",
-                file.display()
-            );
-            Failure::new("config_unreadable", message)
-        })?;
-        Ok::<_, Failure>(text.trim().to_owned())
-    });
+    let secret = table.client_secret_file;
+    let secret = secret.map(|file| secret_beside(path, &file));
     Ok(Some(IdentityProvider {
         issuer: table.issuer,
         client_id: table.client_id,
@@ -178,6 +172,36 @@ pub(crate) fn identity_provider(path: &Path) -> Result<Option<IdentityProvider>,
         groups_claim: table.groups_claim,
         roles: table.roles,
     }))
+}
+
+/// Who a configuration file wants to be told when requests wait.
+///
+/// # Errors
+///
+/// `config_invalid` or `config_unreadable`, for the file or those of the secrets.
+pub(crate) fn notify(path: Option<&Path>) -> Result<Vec<NotifyTarget>, Failure> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let table = document(path)?.issuer;
+    notify::targets(path, table.webhook, table.mail)
+}
+
+/// A secret in a file of its own, meant from where the configuration is.
+fn secret_beside(path: &Path, file: &Path) -> Result<String, Failure> {
+    let file = path
+        .parent()
+        .map_or_else(|| file.to_owned(), |folder| folder.join(file));
+    let text = files::read_text(&file, MAX_BYTES).map_err(|error| {
+        let message = format!("cannot read the secret `{}`: {error}", file.display());
+        Failure::new("config_unreadable", message)
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+fn invalid(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    let message = format!("the configuration `{}` is not valid: {why}", path.display());
+    Failure::new("config_invalid", message).ending(Exit::Usage)
 }
 
 fn document(path: &Path) -> Result<Document, Failure> {
@@ -189,18 +213,12 @@ fn document(path: &Path) -> Result<Document, Failure> {
         Failure::new("config_unreadable", message)
     })?;
     toml::from_str(&text).map_err(|error| {
-        Failure::new(
-            "config_invalid",
-            format!(
-                "the configuration `{}` is not valid: {error}",
-                path.display()
-            ),
-        )
-        .ending(Exit::Usage)
-        .hint(
+        invalid(path, &error).hint(
             "a `[verifier]` table may hold `policy`, `evaluation` and `max_staleness`, \
              an `[issuer.oidc]` table `issuer`, `client_id`, `client_secret_file`, `groups_claim` \
-             and `roles`",
+             and `roles`, an `[[issuer.webhook]]` table `url`, `secret_file` and `applications`, an \
+             `[issuer.mail]` table `server`, `port`, `security`, `user_name`, `password_file`, \
+             `from`, `to` and `applications`",
         )
     })
 }

@@ -4,6 +4,7 @@
 //! in; the swap in the store makes sure that of many decisions one counts.
 
 mod conditions;
+mod confirming;
 mod error;
 mod outlook;
 
@@ -17,6 +18,7 @@ use crate::{
     core::{Core, Unavailable},
     ids::fresh_id,
     narrowing::{Choice, Granted, narrow},
+    notify::Occasion,
     people::{Authority, authorities},
     store::{
         Account, Change, Decider, NewFirstApproval, NewSession, RequestState, StoredRequest,
@@ -56,13 +58,20 @@ impl Core {
     ) -> Result<(), DecisionError> {
         let Deciding { id, shown, .. } = approving.deciding;
         let now = self.clock.now().utc;
+        let mut examined = self.examine(approver, approving, now).await?;
+        let passkey = match self.confirmed(&mut examined, approving, now).await {
+            Err(DecisionError::Passkey(refused)) => {
+                return Err(self.touch_refused(examined, id, refused, now).await);
+            }
+            passkey => passkey?,
+        };
         let Examined {
             request,
             granted,
             change,
             conditions,
             instructions,
-        } = self.examine(approver, approving, now).await?;
+        } = examined;
         let approval = Approval {
             id,
             shown,
@@ -70,6 +79,7 @@ impl Core {
             granted: &granted,
             instructions: instructions.or_else(|| conditions.words_of_first()),
             conditions: &conditions,
+            passkey: passkey.map(|passkey| passkey.id),
             now,
         };
         if conditions.needs_another {
@@ -142,12 +152,17 @@ impl Core {
             },
         )
         .await?;
+        let request = approval.request;
+        let (what, times) = ((id, &request.request), (now, request.expires_at));
+        self.announce(&mut change, Occasion::WaitingForSecond, what, times)
+            .await?;
         let by = authority.account.user_name.as_str();
         let fields = json!({
             "approval": id,
             "by": by,
             "on_behalf_of": authority.behalf(),
             "void_first_approval_by": approval.void_first(),
+            "passkey": approval.passkey,
             "request_digest": approval.shown.to_hex(),
             "granted": details,
             "exact_calls": exact_call::digests(&approval.granted.tools),
@@ -197,6 +212,7 @@ impl Core {
             "on_behalf_of": decider.on_behalf_of,
             "after": first.map(|first| first.user_name.as_str()),
             "void_first_approval_by": approval.void_first(),
+            "passkey": approval.passkey,
             "agent": approval.request.request.agent.as_str(),
             "request_digest": approval.shown.to_hex(),
             "granted": details,
@@ -354,6 +370,8 @@ pub(crate) struct Approving<'a> {
     pub(crate) deciding: Deciding<'a>,
     pub(crate) choice: &'a Choice,
     pub(crate) instructions: &'a str,
+    /// The answer of a passkey that was touched for this approval.
+    pub(crate) touch: Option<&'a str>,
 }
 
 /// What an approval would be, before anything is changed.
@@ -379,6 +397,8 @@ struct Approval<'a> {
     granted: &'a Granted,
     instructions: Option<String>,
     conditions: &'a Conditions,
+    /// The passkey that confirmed it, by id.
+    passkey: Option<String>,
     now: Timestamp,
 }
 

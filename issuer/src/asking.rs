@@ -18,6 +18,7 @@ use crate::{
     fatigue::AgentKey,
     ids::{UserCode, fresh_id},
     mint::{self, MintError},
+    notify::Occasion,
     oauth::{
         authorize::Return,
         client::{Client, Identity},
@@ -181,6 +182,11 @@ impl Core {
                 }
                 prompts::note(&mut change, &id, agent, now.utc).await?;
                 clients::note_request(&mut change, &ask.client.id, now.utc).await?;
+                if ask.returns.is_none() {
+                    let (what, times) = ((id.as_str(), &request), (now.utc, expires_at));
+                    self.announce(&mut change, Occasion::Waiting, what, times)
+                        .await?;
+                }
                 let fields = json!({
                     "approval": id,
                     "application": application.id.as_str(),

@@ -10,6 +10,7 @@ use url::{Host, Url};
 use crate::{
     catalogue::CatalogueSource,
     entropy::Entropy,
+    notify::NotifyTarget,
     oauth::{document::DocumentSource, spiffe::SpiffeDomain},
     people::provider::IdentityProvider,
 };
@@ -53,6 +54,8 @@ pub struct IssuerConfig {
     pub spiffe: Option<SpiffeDomain>,
     /// Signs people in beside the accounts with passwords; `None` for those alone.
     pub identity_provider: Option<IdentityProvider>,
+    /// Who is told when requests wait.
+    pub notify: Vec<NotifyTarget>,
     /// How long a request may wait for its approver.
     pub request_lifetime: Duration,
     /// Least time between two polls of a waiting agent.
@@ -89,6 +92,7 @@ impl IssuerConfig {
             identity_provider: None,
             documents: None,
             spiffe: None,
+            notify: Vec::new(),
             request_lifetime: REQUEST_LIFETIME,
             poll_interval: POLL_INTERVAL,
             quiet_after_denial: QUIET_AFTER_DENIAL,

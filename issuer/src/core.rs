@@ -18,9 +18,12 @@ use crate::{
     entropy::Entropy,
     keys::IssuerKeys,
     mint::{Mint, MintError},
+    notify::Places,
     oauth::{document::Fetches, spiffe::SpiffeTrust},
+    passkeys::RelyingParty,
     passwords::{HashError, Passwords},
     people::identity::Identities,
+    pulse::Pulse,
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -66,6 +69,12 @@ pub(crate) struct Core {
     pub(crate) setup_link: SetupLink,
     /// Where a provider is configured.
     pub(crate) identities: Option<Identities>,
+    /// Who is told when requests wait.
+    pub(crate) places: Places,
+    /// Where open pages hear of changes.
+    pub(crate) pulse: Pulse,
+    /// Where the issuer is reached by a host name.
+    pub(crate) passkeys: Option<RelyingParty>,
 }
 
 /// The link that creates the first approver, while there is none. In memory only: the store
@@ -132,6 +141,7 @@ impl Core {
             }
             return Err(error.into());
         }
+        self.pulse.beat();
         Ok(())
     }
 

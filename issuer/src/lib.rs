@@ -35,10 +35,13 @@ mod keys;
 mod look_alike;
 mod mint;
 mod narrowing;
+mod notify;
 mod oauth;
 mod open;
+mod passkeys;
 mod passwords;
 mod people;
+mod pulse;
 mod revocation_feed;
 mod rules;
 mod secret;
@@ -59,6 +62,7 @@ pub use crate::{
     config::{ConfigError, IssuerConfig},
     entropy::Entropy,
     keys::KeyError,
+    notify::{MailSecurity, MailTarget, NotifyError, NotifyTarget, WebhookSecret, WebhookTarget},
     oauth::{
         document::{DocumentError, DocumentFuture, DocumentSource},
         spiffe::{SpiffeBundle, SpiffeDomain},
@@ -105,6 +109,24 @@ impl Issuer {
     /// The public key that verifiers of this issuer's tokens pin.
     pub fn trust_anchor(&self) -> TrustAnchor {
         TrustAnchor::new((&self.core.keys.anchor).into())
+    }
+
+    /// Tells approvers what waits for them until `stop`; then open pages are let go, so that the
+    /// servers can end. A host runs this once, beside the router.
+    pub fn spawn_notifying(
+        &self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(notify::run(Arc::clone(&self.core), stop))
+    }
+
+    /// Tells approvers what is due at this moment, and returns how much of it was taken. What
+    /// [`Self::spawn_notifying`] does again and again.
+    ///
+    /// # Errors
+    /// A message when the store does not answer.
+    pub async fn notify_due(&self) -> Result<usize, String> {
+        self.core.deliver_due().await.map_err(|e| e.to_string())
     }
 
     /// Closes the store. Requests that come later are refused.

@@ -19,15 +19,18 @@ use crate::{
     entropy::Entropy,
     keys::{self, IssuerKeys, KeyError, MINT_KEY_ID},
     mint::Mint,
+    notify::{NotifyError, Places},
     oauth::{
         document::{Fetches, HttpDocuments},
         spiffe::SpiffeTrust,
     },
+    passkeys::RelyingParty,
     passwords::Passwords,
     people::{
         identity::Identities,
         provider::{IdentityProvider, Provider},
     },
+    pulse::Pulse,
     secret::{Secret, SecretDigest},
     store::{Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -67,6 +70,9 @@ pub enum OpenError {
     /// The identity provider cannot be set up.
     #[error("the identity provider cannot be set up: {0}")]
     IdentityProvider(String),
+    /// A place that approvers are told at cannot be used.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     /// The keys do not make a key set or a mint.
     #[error("the issuer's keys cannot be used: {0}")]
     Unusable(String),
@@ -119,6 +125,9 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
     let setup_link = setup_link(&store, &config.clock, &config.entropy).await?;
     Ok(Core {
         catalogue: Catalogue::new(source, config.audience.clone(), Arc::clone(&config.clock)),
+        passkeys: RelyingParty::of(&site),
+        places: Places::new(config.notify)?,
+        pulse: Pulse::default(),
         settings: Settings {
             site,
             audience: config.audience,

@@ -3,7 +3,9 @@
 //! A rule is one line: what is demanded, then for what. `two-approvers access=destructive
 //! resource=files/hr` demands a second approver for destructive access to anything in, above or
 //! below `files/hr`; `exact-calls tool=files.delete_file` demands that the tool is granted for exact
-//! calls alone, each with its arguments on the page. Conditions of one kind are alternatives; of different kinds, all must hold.
+//! calls alone, each with its arguments on the page; `passkey access=write` demands that whoever
+//! approves touches a passkey. Conditions of one kind are alternatives; of different kinds, all must
+//! hold.
 
 use std::{fmt, str::FromStr};
 
@@ -29,15 +31,18 @@ pub(crate) enum Demand {
     TwoApprovers,
     /// It is granted for exact calls only.
     ExactCalls,
+    /// Whoever approves touches a passkey for this very approval.
+    Passkey,
 }
 
 impl Demand {
-    const ALL: [Self; 2] = [Self::TwoApprovers, Self::ExactCalls];
+    const ALL: [Self; 3] = [Self::TwoApprovers, Self::ExactCalls, Self::Passkey];
 
     fn word(self) -> &'static str {
         match self {
             Self::TwoApprovers => "two-approvers",
             Self::ExactCalls => "exact-calls",
+            Self::Passkey => "passkey",
         }
     }
 }
@@ -68,6 +73,7 @@ pub(crate) struct Demands {
     pub(crate) two_approvers: bool,
     /// Tools that are to be granted for exact calls only, and are for any.
     pub(crate) exact_calls: Vec<ToolName>,
+    pub(crate) passkey: bool,
 }
 
 impl Demands {
@@ -87,6 +93,7 @@ impl Demands {
         Self {
             two_approvers: demanded(Demand::TwoApprovers),
             exact_calls: unbound.map(|scope| scope.name.clone()).collect(),
+            passkey: demanded(Demand::Passkey),
         }
     }
 }
@@ -236,11 +243,13 @@ mod tests {
         let rules = [
             rule("two-approvers access=destructive"),
             rule("two-approvers tool=mail.send"),
+            rule("passkey access=write"),
         ];
         let of = |access| Demands::of(&rules, &[scope("files.x", access, "files")]);
         assert_eq!(of(Access::Read), Demands::default());
         assert!(of(Access::Destructive).two_approvers);
         assert!(!of(Access::Write).two_approvers);
+        assert!(of(Access::Write).passkey && !of(Access::Destructive).passkey);
     }
 
     #[test]

@@ -95,8 +95,8 @@ struct Limits {
     #[arg(long = "redirect-uri", value_name = "URL")]
     redirect_uris: Vec<String>,
 
-    /// A rule, such as `two-approvers access=write` or `exact-calls access=destructive`; replaces
-    /// the list
+    /// A rule, such as `two-approvers access=write`, `passkey access=write` or
+    /// `exact-calls access=destructive`; replaces the list
     #[arg(long = "rule", value_name = "RULE", conflicts_with = "no_rules")]
     rules: Vec<String>,
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_datalog::Audience;
-use bailiwick_issuer::{IdentityProvider, Issuer, IssuerConfig, SpiffeBundle, SpiffeDomain};
+use bailiwick_issuer::{
+    IdentityProvider, Issuer, IssuerConfig, NotifyTarget, SpiffeBundle, SpiffeDomain,
+};
 use bailiwick_verifier::Clock;
 use clap::Args;
 use serde::Serialize;
@@ -58,7 +60,8 @@ pub(crate) struct IssuerArgs {
     #[arg(long, value_name = "FILE|URL", requires = "spiffe_trust_domain")]
     spiffe_bundle: Option<String>,
 
-    /// A TOML file whose table `[issuer.oidc]` may name an identity provider
+    /// A TOML file whose table `[issuer.oidc]` may name an identity provider, and whose tables
+    /// `[[issuer.webhook]]` and `[issuer.mail]` who is told when requests wait
     #[arg(long, env = "BAILIWICK_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -67,6 +70,7 @@ pub(crate) struct IssuerArgs {
 pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failure> {
     let spiffe = spiffe(args.spiffe_trust_domain, args.spiffe_bundle)?;
     let provider = provider(args.config.as_deref())?;
+    let notify = settings::notify(args.config.as_deref())?;
     let data = DataDir::open(&args.data_dir)?;
     let listener = Listener::bind("issuer", args.listen).await?;
     let local_url = hosting::reachable_url(listener.address())?;
@@ -83,6 +87,7 @@ pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failur
         audience,
         spiffe,
         provider,
+        notify,
         clock,
     })
     .await?;
@@ -90,6 +95,7 @@ pub(crate) async fn run(args: IssuerArgs, output: Output) -> Result<Exit, Failur
 
     let mut servers = Servers::new();
     servers.start(listener, issuer.router());
+    servers.background(issuer.spawn_notifying(servers.stop_token().cancelled_owned()));
     let ready = async {
         hosting::ready("issuer", &local_url).await?;
         output.emit(&Ready {
@@ -145,6 +151,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) spiffe: Option<SpiffeDomain>,
     /// The identity provider people may sign in with.
     pub(crate) provider: Option<IdentityProvider>,
+    /// Who is told when requests wait.
+    pub(crate) notify: Vec<NotifyTarget>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -180,6 +188,7 @@ pub(crate) async fn open(opening: Opening<'_>) -> Result<Issuer, Failure> {
     .map_err(|error| not_opened(&error))?;
     config.spiffe = opening.spiffe;
     config.identity_provider = opening.provider;
+    config.notify = opening.notify;
     Issuer::open(config)
         .await
         .map_err(|error| not_opened(&error))

@@ -20,7 +20,7 @@ use crate::hosting::{self, Servers};
 use crate::invocation::CommandLine;
 use crate::output::{Event, Output};
 use crate::serve::Listener;
-use crate::settings::VerifierArgs;
+use crate::settings::{self, VerifierArgs};
 use crate::{samples, trust};
 
 /// Run issuer and gateway together on this machine, with nothing to configure
@@ -44,6 +44,11 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8400")]
     issuer: SocketAddr,
 
+    /// The host name by which browsers reach the issuer instead of its address, such as
+    /// `localhost`: passkeys are bound to one
+    #[arg(long, value_name = "NAME")]
+    issuer_host: Option<String>,
+
     /// The address of the gateway; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8401")]
     gateway: SocketAddr,
@@ -60,10 +65,16 @@ pub(crate) struct UpArgs {
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
     let verifier = args.verifier.settings()?;
     let provider = issuer::provider(args.verifier.config.as_deref())?;
+    let notify = settings::notify(args.verifier.config.as_deref())?;
     let data = DataDir::open(&args.data_dir)?;
     let issuer_listener = Listener::bind("issuer", args.issuer).await?;
     let gateway_listener = Listener::bind("gateway", args.gateway).await?;
-    let issuer_url = hosting::local_url("issuer", issuer_listener.address())?;
+    let mut issuer_url = hosting::local_url("issuer", issuer_listener.address())?;
+    if let Some(name) = &args.issuer_host {
+        issuer_url
+            .set_host(Some(name))
+            .map_err(|error| Failure::usage(format!("`--issuer-host {name}`: {error}")))?;
+    }
     let gateway_url = hosting::local_url("gateway", gateway_listener.address())?;
     let files_root = files_root(&data, args.files_root)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
@@ -75,6 +86,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
         audience: audience(&gateway_url)?,
         spiffe: None,
         provider,
+        notify,
         clock: Arc::clone(&clock),
     })
     .await?;
@@ -92,6 +104,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<Exit, Failure> {
 
     let mut servers = Servers::new();
     servers.start(issuer_listener, issuer.router());
+    servers.background(issuer.spawn_notifying(servers.stop_token().cancelled_owned()));
     servers.start(gateway_listener, gateway.router());
     servers.background(gateway.spawn_refresh(servers.stop_token()));
     let ready = async {

@@ -34,6 +34,7 @@ mod identity;
 mod interop;
 mod lifecycle;
 mod narrowing;
+mod passkeys;
 mod people;
 mod policies;
 mod presenting;

@@ -23,6 +23,8 @@ pub(super) struct Conditions {
     pub(super) void_first: Option<Principal>,
     /// This approval is a first one, and another has to follow.
     pub(super) needs_another: bool,
+    /// Whoever approves has to touch a passkey for it.
+    pub(super) needs_passkey: bool,
 }
 
 impl Conditions {
@@ -71,6 +73,7 @@ pub(super) async fn check(
     let conditions = Conditions {
         authority,
         needs_another: demands.two_approvers && first.is_none(),
+        needs_passkey: demands.passkey,
         first,
         void_first: void_first.map(|first| first.user_name),
     };

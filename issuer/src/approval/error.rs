@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::{
     core::Unavailable,
     narrowing::NarrowingError,
+    passkeys::PasskeyError,
     people::{AuthorityError, Beyond},
     store,
 };
@@ -53,6 +54,14 @@ pub(crate) enum DecisionError {
         "the session that this request adds to has ended or is somebody else's; go back to the program and have it ask again"
     )]
     HeldOver,
+    /// A rule demands a touch that is not there.
+    #[error(
+        "a rule of the application demands that you touch a passkey for this approval; it takes script in the browser and a passkey that is registered on your account's page"
+    )]
+    PasskeyNeeded,
+    /// The touch does not confirm this approval.
+    #[error(transparent)]
+    Passkey(PasskeyError),
     /// The first approver would be the second as well.
     #[error("you have approved this already; another person has to approve it as well")]
     SamePerson,
@@ -106,6 +115,15 @@ impl From<AuthorityError> for DecisionError {
             AuthorityError::Unseen => Self::NotFound,
             AuthorityError::NotYours => Self::NotYours,
             AuthorityError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<PasskeyError> for DecisionError {
+    fn from(error: PasskeyError) -> Self {
+        match error {
+            PasskeyError::Unavailable(cause) => cause.into(),
+            refused => Self::Passkey(refused),
         }
     }
 }

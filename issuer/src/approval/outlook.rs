@@ -29,6 +29,11 @@ pub(crate) struct Outlook {
 }
 
 impl Outlook {
+    /// Whether a touch of a passkey is demanded for what is asked, or for a part of it.
+    pub(crate) fn demands_passkey(&self) -> bool {
+        self.demands.passkey
+    }
+
     /// The same in sentences.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -74,6 +79,9 @@ impl Outlook {
                      Untick it, or deny the request and say so."
                 )
             }));
+        }
+        if self.demands.passkey {
+            notes.push("Your passkey has to confirm this approval as it is asked for.".to_owned());
         }
         notes
     }

@@ -136,6 +136,17 @@ impl Core {
         Ok(Some(session.account))
     }
 
+    /// The same without counting as a use of the browser.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub(crate) async fn signed_in(&self, cookie: &Secret) -> Result<Option<Account>, Unavailable> {
+        let session = self.store.browser_session(&cookie.digest()).await?;
+        let now = self.clock.now().utc;
+        let session = session.filter(|session| !self.is_over(session, now));
+        Ok(session.map(|session| session.account))
+    }
+
     /// Ends a browser's sign-in.
     ///
     /// # Errors
@@ -145,7 +156,9 @@ impl Core {
         self.audit
             .record(now, "signed_out", json!({"user_name": name}))
             .await?;
-        Ok(self.store.end_browser(&cookie.digest()).await?)
+        self.store.end_browser(&cookie.digest()).await?;
+        self.pulse.beat();
+        Ok(())
     }
 
     fn is_over(&self, session: &BrowserSession, now: Timestamp) -> bool {
@@ -159,7 +172,7 @@ impl Core {
     /// Starts a session under a fresh cookie. Where programs got sessions through this browser
     /// for somebody else, the browser is another one to them from here on: it keeps what waits in
     /// it, except what builds on those sessions.
-    pub(super) async fn start_browser(
+    pub(crate) async fn start_browser(
         &self,
         change: &mut store::Change,
         account: Account,

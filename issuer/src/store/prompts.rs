@@ -45,6 +45,21 @@ pub(crate) async fn note(
     Ok(())
 }
 
+/// How often an agent asked in the last hour.
+pub(crate) async fn asked_lately(
+    change: &mut Change,
+    agent: AgentKey,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT count(*) FROM prompts WHERE agent = ? AND asked_at > ?")
+            .bind(agent.as_slice())
+            .bind(to_db(now).saturating_sub(seconds_to_db(LATELY)))
+            .fetch_one(&mut **change)
+            .await?,
+    )
+}
+
 /// Notes that a person denied a request.
 pub(crate) async fn note_denied(
     change: &mut Change,

@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Decision {
     pub(crate) shown: RequestDigest,
     pub(crate) behalf: Option<String>,
+    /// The answer of a passkey, as sent.
+    pub(crate) touch: Option<String>,
     pub(crate) verdict: Verdict,
     pub(crate) draft: Draft,
 }
@@ -64,10 +66,12 @@ impl Decision {
             reason: fields.optional("reason")?.unwrap_or_default(),
         };
         let behalf = fields.optional("on_behalf_of")?;
+        let touch = fields.optional("passkey")?;
         fields.finish()?;
         Ok(Self {
             shown,
             behalf,
+            touch,
             verdict,
             draft,
         })

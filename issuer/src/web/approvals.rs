@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
     extract::State,
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{
     App,
@@ -82,7 +84,7 @@ pub(crate) async fn list(
         hidden: list.hidden,
         of_one_agent: only.agent.is_some(),
     };
-    Ok(pages::render(&page)?.into_response())
+    Ok(pages::render_with_script(&page)?.into_response())
 }
 
 /// `GET /approve?user_code=XXXX-XXXX`
@@ -203,7 +205,8 @@ impl Asked<'_> {
             true => may.filled_in(&draft.choice, &stored.request),
             false => may,
         };
-        let mut page = pages::render(&ApprovalPage {
+        let has_script = may.passkey;
+        let page = ApprovalPage {
             frame,
             request: RequestView::of(stored, &application.name, now),
             digest: stored.digest.to_hex(),
@@ -215,7 +218,11 @@ impl Asked<'_> {
             dry_run: dry_run.as_ref().map(DryRunView::of),
             instructions: draft.instructions,
             reason: draft.reason,
-        })?;
+        };
+        let mut page = match has_script {
+            true => pages::render_with_script(&page)?,
+            false => pages::render(&page)?,
+        };
         if let Some(began) = self.began {
             let source = began.returns.redirect.policy_source();
             page.extensions_mut().insert(FormLeadsTo(source));
@@ -284,6 +291,7 @@ async fn decide_as(
     let Decision {
         shown,
         behalf,
+        touch,
         verdict,
         draft,
     } = decision;
@@ -301,6 +309,7 @@ async fn decide_as(
                 deciding,
                 choice: &draft.choice,
                 instructions: &draft.instructions,
+                touch: touch.as_deref(),
             };
             match verdict {
                 Verdict::Approve => core.approve(&account, &approving).await.map(|()| None),
@@ -338,6 +347,35 @@ fn is_of_the_form(error: &DecisionError) -> bool {
             | DecisionError::TooLarge(_)
             | DecisionError::TooManyWords { .. }
     )
+}
+
+/// `POST /approvals/{id}/passkey`: what a passkey has to sign before this form counts.
+pub(crate) async fn ask_for_touch(
+    State(core): State<App>,
+    Path(id): Path<String>,
+    form: ApproverForm,
+) -> Result<Json<Value>, PageFailure> {
+    began_here(&core, &id, &form.headers).await?;
+    let decision = Decision::read(form.fields)?;
+    if decision.verdict != Verdict::Approve {
+        return Ok(Json(json!({"passkey": null})));
+    }
+    let account = form.account;
+    let options = to_the_end(async move {
+        let deciding = Deciding {
+            id: &id,
+            shown: decision.shown,
+            behalf: decision.behalf.as_deref(),
+        };
+        let approving = Approving {
+            deciding,
+            choice: &decision.draft.choice,
+            instructions: &decision.draft.instructions,
+            touch: None,
+        };
+        core.prepare_touch(&account, &approving).await
+    });
+    Ok(Json(json!({"passkey": options.await?})))
 }
 
 /// The authorization request behind a request for access, if it came through a browser: that

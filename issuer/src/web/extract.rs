@@ -109,6 +109,7 @@ pub(crate) struct VisitorForm {
     pub(crate) before: Before,
     /// For showing the form again.
     pub(crate) form_token: FormToken,
+    pub(crate) cookie: Secret,
 }
 
 /// Why a page is not shown: nobody is signed in, or the store does not answer.
@@ -246,6 +247,7 @@ impl FromRequest<App> for VisitorForm {
             fields,
             before,
             form_token,
+            cookie: visitor,
         })
     }
 }
@@ -289,7 +291,7 @@ fn form_expired() -> Failure {
     )
 }
 
-fn sign_in_needed() -> Failure {
+pub(crate) fn sign_in_needed() -> Failure {
     Failure::new(
         Fault::SignInNeeded,
         "You are not signed in, or were signed out because the time was up. Nothing was changed.",

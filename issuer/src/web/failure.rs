@@ -111,6 +111,18 @@ faults! {
     SelfApproval = FORBIDDEN, "self_approval", "Somebody else has to approve this";
     /// The first approver would be the second as well.
     SamePerson = CONFLICT, "second_person_needed", "Another person has to approve as well";
+    /// The issuer is reached by an address.
+    PasskeysUnavailable = NOT_FOUND, "passkeys_unavailable", "There are no passkeys here";
+    /// A rule demands a touch.
+    PasskeyNeeded = FORBIDDEN, "passkey_needed", "Your passkey has to confirm this";
+    /// A passkey that is not believed.
+    PasskeyRefused = FORBIDDEN, "passkey_refused", "That passkey was not accepted";
+    /// The sign-in is too old for this.
+    FreshSignInNeeded = FORBIDDEN, "fresh_sign_in_needed", "Please sign in again first";
+    /// A passkey that cannot be registered so.
+    InvalidPasskey = UNPROCESSABLE_ENTITY, "invalid_passkey", "This passkey cannot be added";
+    /// No such passkey.
+    PasskeyNotFound = NOT_FOUND, "passkey_not_found", "There is no such passkey";
     /// What a step-up builds on is over.
     HeldOver = CONFLICT, "held_session_over", "What this request adds to is over";
     /// A delegate that cannot be named so.

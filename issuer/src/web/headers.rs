@@ -27,6 +27,13 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 #[derive(Clone, Debug)]
 pub(crate) struct FormLeadsTo(pub(crate) String);
 
+/// On an answer: the page has a script of ours, which may talk to us. What a page says in itself is
+/// never run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsesScript;
+
+const SCRIPT_POLICY: &str = "; script-src 'self'; connect-src 'self'";
+
 /// `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with
 /// our own forms (Fetch standard, "append a request `Origin` header"), which would blind the
 /// origin check. Other sites learn nothing either way.
@@ -37,12 +44,11 @@ const TRANSPORT_SECURITY: &str = "max-age=31536000";
 /// Adds the headers; `Cache-Control` only where the handler set none.
 pub(crate) async fn secure(State(core): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let policy = match response.extensions().get::<FormLeadsTo>() {
-        Some(FormLeadsTo(source)) => {
-            HeaderValue::from_str(&format!("{CONTENT_SECURITY_POLICY} {source}"))
-        }
-        None => Ok(HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
-    };
+    let leads_to = response.extensions().get::<FormLeadsTo>();
+    let source = leads_to.map_or_else(String::new, |FormLeadsTo(source)| format!(" {source}"));
+    let script = response.extensions().get::<UsesScript>();
+    let script = script.map_or("", |UsesScript| SCRIPT_POLICY);
+    let policy = HeaderValue::from_str(&format!("{CONTENT_SECURITY_POLICY}{source}{script}"));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_SECURITY_POLICY,

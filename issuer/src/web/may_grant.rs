@@ -30,6 +30,8 @@ pub(crate) struct MayGrant {
     pub(crate) behalf: Option<String>,
     /// For whom else they could, each with the address of the page that shows it.
     pub(crate) other_behalves: Vec<(String, String)>,
+    /// A touch of a passkey may be demanded.
+    pub(crate) passkey: bool,
     tools: Vec<ToolMark>,
 }
 
@@ -93,6 +95,7 @@ impl MayGrant {
             behalf: behalf.filter(|_| several).map(str::to_owned),
             other_behalves: others.collect(),
             decides: authority.is_some(),
+            passkey: outlook.demands_passkey(),
             duration: duration_text::format(asked.min(longest)),
             duration_note: (longest < asked)
                 .then(|| format!("You may grant {}.", duration_text::in_words(longest))),

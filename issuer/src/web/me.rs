@@ -18,7 +18,7 @@ use super::{
     pages::{self, Frame, MePage},
     sign_in::signed_out,
     to_the_end,
-    views::DelegationView,
+    views::{DelegationView, PasskeyView},
 };
 use crate::{core::Unavailable, people::delegations::Period};
 
@@ -29,14 +29,20 @@ pub(crate) async fn show(State(core): State<App>, who: SignedIn) -> Result<Respo
     let delegations = core.store.delegations_of(&who.account.id, now).await;
     let delegations = delegations.map_err(Unavailable::from)?;
     let delegations = delegations.iter();
+    let passkeys = match core.passkeys {
+        Some(_) => Some(core.store.passkeys_of(&who.account.id).await),
+        None => None,
+    };
+    let passkeys = passkeys.transpose().map_err(Unavailable::from)?;
     let page = MePage {
         frame: Frame::of(&who, "me"),
+        passkeys: passkeys.map(|all| all.iter().map(PasskeyView::of).collect()),
         delegations: delegations
             .map(|delegation| DelegationView::of(delegation, &who.account))
             .collect(),
         account,
     };
-    Ok(pages::render(&page)?.into_response())
+    Ok(pages::render_with_script(&page)?.into_response())
 }
 
 /// `POST /me/delegates`

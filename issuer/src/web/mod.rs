@@ -20,6 +20,7 @@ mod clients;
 mod cookies;
 mod dry_run_view;
 mod effect_view;
+mod events;
 mod extract;
 mod failure;
 mod fields;
@@ -32,6 +33,7 @@ mod me;
 mod oauth;
 mod openapi;
 mod pages;
+mod passkeys;
 mod session_query;
 mod sessions;
 mod sessions_api;
@@ -82,13 +84,17 @@ pub(crate) fn router(core: App) -> Router {
         )
         .route("/sign-in/identity", get(identity::begin))
         .route("/sign-in/identity/return", get(identity::finish))
+        .route("/sign-in/passkey", post(passkeys::sign_in))
+        .route("/sign-in/passkey/begin", post(passkeys::begin_sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/approvals", get(approvals::list))
+        .route("/approvals/events", get(events::waiting))
         .route("/approve", get(approvals::enter_code))
         .route(
             "/approvals/{id}",
             get(approvals::show).post(approvals::decide),
         )
+        .route("/approvals/{id}/passkey", post(approvals::ask_for_touch))
         .route("/approvals/{id}/return", get(oauth::authorize::answer))
         .route("/sessions", get(sessions::list))
         .route("/sessions/revoke", post(sessions::revoke_all))
@@ -121,12 +127,17 @@ pub(crate) fn router(core: App) -> Router {
         )
         .route("/me", get(me::show))
         .route("/me/sign-out-everywhere", post(me::sign_out_everywhere))
+        .route("/me/passkeys", post(passkeys::register))
+        .route("/me/passkeys/begin", post(passkeys::begin))
+        .route("/me/passkeys/{id}/remove", post(passkeys::remove))
         .route("/me/delegates", post(me::delegate))
         .route("/me/delegates/{id}/end", post(me::end_delegation))
         .route("/me/delegates/{id}/accept", post(me::accept_delegation))
         .route("/me/delegates/{id}/decline", post(me::decline_delegation))
         .route("/api", get(openapi::page))
         .route("/assets/bailiwick.css", get(assets::stylesheet))
+        .route("/assets/passkeys.js", get(assets::passkeys_script))
+        .route("/assets/waiting.js", get(assets::waiting_script))
         .route("/assets/icon.svg", get(assets::icon));
     let oauth = Router::new()
         .route("/oauth/authorize", get(oauth::authorize::authorize))

@@ -16,10 +16,14 @@ use super::{
     effect_view::{EffectView, ProblemView},
     extract::{Looking, Sending},
     failure::{Failure, Fault},
+    headers::UsesScript,
     may_grant::MayGrant,
     sessions::Listed,
     usage_view::UsageView,
-    views::{AccountView, ApplicationView, DelegationView, RequestView, SessionView, WaitingView},
+    views::{
+        AccountView, ApplicationView, DelegationView, PasskeyView, RequestView, SessionView,
+        WaitingView,
+    },
     waiting::{FoldedView, HiddenView},
 };
 use crate::people::Roles;
@@ -39,6 +43,16 @@ pub(crate) fn render<T: Template>(page: &T) -> Result<Response, Failure> {
         Failure::new(Fault::Internal, "The page could not be shown.")
     })?;
     Ok(html(text).into_response())
+}
+
+/// Renders a page that has a script of ours. It works without, as far as it can.
+///
+/// # Errors
+/// As for [`render`].
+pub(crate) fn render_with_script<T: Template>(page: &T) -> Result<Response, Failure> {
+    let mut response = render(page)?;
+    response.extensions_mut().insert(UsesScript);
+    Ok(response)
 }
 
 /// Who is signed in, for the bar at the top.
@@ -117,6 +131,8 @@ pub(crate) struct SignInPage<'a> {
     pub(crate) needs_setup: bool,
     /// An identity provider signs people in as well.
     pub(crate) identity: bool,
+    /// Passkeys do.
+    pub(crate) passkeys: bool,
 }
 
 #[derive(Template)]
@@ -249,6 +265,8 @@ pub(crate) struct InvitedPage<'a> {
 pub(crate) struct MePage<'a> {
     pub(crate) frame: Frame<'a>,
     pub(crate) delegations: Vec<DelegationView>,
+    /// `None` where the issuer is reached by an address, which has none.
+    pub(crate) passkeys: Option<Vec<PasskeyView>>,
     pub(crate) account: AccountView,
 }
 

@@ -143,6 +143,7 @@ pub(crate) async fn accept_invitation(
         mut fields,
         before,
         form_token,
+        ..
     } = form;
     let password = new_password(&mut fields)?;
     fields.finish()?;
@@ -180,13 +181,14 @@ pub(crate) async fn sign_in_page(
     }
     let needs_setup = !core.store.has_account().await.map_err(store)?;
     let (csrf, next) = (visitor.form_token.clone(), next.path());
-    let page = pages::render(&SignInPage {
+    let page = pages::render_with_script(&SignInPage {
         csrf: csrf.as_str(),
         next: next.as_ref().map_or("", LocalPath::as_str),
         user_name: "",
         problem: None,
         needs_setup,
         identity: core.identities.is_some(),
+        passkeys: core.passkeys.is_some(),
     })?;
     Ok(visitor.show(page))
 }
@@ -200,6 +202,7 @@ pub(crate) async fn sign_in(
         mut fields,
         before,
         form_token,
+        ..
     } = form;
     let user_name = fields.required("user_name")?;
     let password = Password::typed(fields.required("password")?);
@@ -224,8 +227,10 @@ pub(crate) async fn sign_in(
                 problem: Some(&failure),
                 needs_setup: false,
                 identity: core.identities.is_some(),
+                passkeys: core.passkeys.is_some(),
             };
-            Ok((failure.fault.status(), pages::render(&page)?).into_response())
+            let page = pages::render_with_script(&page)?;
+            Ok((failure.fault.status(), page).into_response())
         }
     }
 }

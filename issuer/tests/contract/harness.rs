@@ -1,5 +1,6 @@
 //! An issuer in a temporary directory, and the people and programs around it.
 
+pub(crate) mod authenticator;
 mod people;
 
 use std::{
@@ -16,7 +17,7 @@ use axum::{
 use bailiwick_datalog::{Audience, Timestamp};
 use bailiwick_issuer::{
     CatalogueError, CatalogueFuture, CatalogueSource, DocumentSource, Entropy, Issuer,
-    IssuerConfig, SpiffeBundle, SpiffeDomain,
+    IssuerConfig, NotifyTarget, SpiffeBundle, SpiffeDomain,
 };
 use bailiwick_verifier::{Clock as _, ManualClock, Now};
 use http_body_util::BodyExt as _;
@@ -81,6 +82,8 @@ pub(crate) struct World {
     pub(crate) gateway: Arc<FakeGateway>,
     pub(crate) issuer: Option<Issuer>,
     pub(crate) router: Router,
+    pub(crate) origin: &'static str,
+    notify: Vec<NotifyTarget>,
     dir: TempDir,
 }
 
@@ -97,15 +100,37 @@ impl World {
             fetches: Mutex::new(0),
         });
         let dir = tempfile::tempdir().unwrap();
-        let issuer = open_with(dir.path(), &clock, &gateway, ORIGIN, surroundings).await;
+        let origin = surroundings.origin.unwrap_or(ORIGIN);
+        let notify = surroundings.notify.clone();
+        let issuer = open_with(dir.path(), &clock, &gateway, origin, surroundings).await;
         let router = issuer.router();
         Self {
             clock,
             gateway,
             issuer: Some(issuer),
             router,
+            origin,
+            notify,
             dir,
         }
+    }
+
+    /// The same with places that are told when requests wait.
+    pub(crate) async fn with_approver_and_places(notify: Vec<NotifyTarget>) -> (Self, Browser) {
+        let surroundings = Surroundings {
+            notify,
+            ..Surroundings::default()
+        };
+        Self::with(surroundings).await.signed_up().await
+    }
+
+    /// The same, reached by a host name.
+    pub(crate) async fn with_approver_at(origin: &'static str) -> (Self, Browser) {
+        let surroundings = Surroundings {
+            origin: Some(origin),
+            ..Surroundings::default()
+        };
+        Self::with(surroundings).await.signed_up().await
     }
 
     /// A fresh issuer with the approver `ada`, signed in.
@@ -162,7 +187,12 @@ impl World {
         if let Some(issuer) = self.issuer.take() {
             issuer.close().await;
         }
-        let issuer = open(self.dir.path(), &self.clock, &self.gateway, ORIGIN).await;
+        let surroundings = Surroundings {
+            notify: self.notify.clone(),
+            ..Surroundings::default()
+        };
+        let dir = self.dir.path();
+        let issuer = open_with(dir, &self.clock, &self.gateway, self.origin, surroundings).await;
         self.router = issuer.router();
         self.issuer = Some(issuer);
     }
@@ -188,18 +218,14 @@ impl World {
     }
 
     pub(crate) fn setup_path(&self) -> String {
-        self.link()
-            .unwrap()
-            .strip_prefix(ORIGIN)
-            .unwrap()
-            .to_owned()
+        path_of(&self.link().unwrap())
     }
 
     pub(crate) fn browser(&self) -> Browser {
         Browser {
             router: self.router.clone(),
             cookies: Vec::new(),
-            origin: Some(ORIGIN.to_owned()),
+            origin: Some(self.origin.to_owned()),
         }
     }
 
@@ -277,19 +303,13 @@ impl World {
     }
 }
 
-async fn open(
-    dir: &Path,
-    clock: &Arc<ManualClock>,
-    gateway: &Arc<FakeGateway>,
-    origin: &str,
-) -> Issuer {
-    open_with(dir, clock, gateway, origin, Surroundings::default()).await
-}
-
 /// What an issuer may have around it beside a gateway.
 #[derive(Default)]
 struct Surroundings {
+    /// Where it is reached, if not at [`ORIGIN`].
+    origin: Option<&'static str>,
     documents: Option<Arc<dyn DocumentSource>>,
+    notify: Vec<NotifyTarget>,
     spiffe: Option<SpiffeDomain>,
 }
 
@@ -302,6 +322,7 @@ async fn open_with(
 ) -> Issuer {
     let mut config = config(dir, clock, origin);
     config.documents = surroundings.documents;
+    config.notify = surroundings.notify;
     config.spiffe = surroundings.spiffe;
     let source: Arc<dyn CatalogueSource> = Arc::<FakeGateway>::clone(gateway);
     config.catalogue = Some(source);
@@ -393,7 +414,7 @@ impl Browser {
     /// Opens the approval page that the agent's link leads to.
     pub(crate) async fn open(&mut self, asked: &Value) -> ApprovalForm {
         let link = asked["verification_uri_complete"].as_str().unwrap();
-        let reply = self.get(link.strip_prefix(ORIGIN).unwrap()).await;
+        let reply = self.get(&path_of(link)).await;
         assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
         let path = reply.location();
         let page = self.get(&path).await;
@@ -419,6 +440,15 @@ impl Browser {
         let (_, rest) = page.body.split_once("href=\"/sessions/ses_").unwrap();
         format!("ses_{}", rest.split_once('"').unwrap().0)
     }
+}
+
+/// What of a link the issuer's router reads.
+pub(crate) fn path_of(link: &str) -> String {
+    let url = url::Url::parse(link).unwrap();
+    let query = url
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    format!("{}{query}", url.path())
 }
 
 pub(crate) fn form(path: &str, fields: &[(&str, &str)]) -> Request<Body> {

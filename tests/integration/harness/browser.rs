@@ -223,6 +223,13 @@ impl Browser {
             .expect_status(200);
     }
 
+    /// Sends a command of the WebDriver protocol that the client has no word for.
+    pub(crate) fn web_driver(&self, method: &'static str, path: &str, body: &Value) -> Value {
+        let target = format!("/session/{}{path}", self.session);
+        let asked = Request::new(method, &self.driver_url, &target).json(body);
+        asked.send().expect_status(200).json()["value"].clone()
+    }
+
     /// What the browser wrote to its console since last asked, above `INFO`:
     /// blocked scripts, refused styles, failed requests.
     pub(crate) fn complaints(&self) -> Vec<String> {

@@ -5,6 +5,7 @@ use crate::{
     applications::ApplicationError,
     approval::DecisionError,
     narrowing::NarrowingError,
+    passkeys::PasskeyError,
     people::{
         AccountError, DelegationError, SetupError, SignInError, identity::IdentityError,
         provider::ProviderError,
@@ -25,6 +26,8 @@ impl From<DecisionError> for Failure {
             DecisionError::BeyondCeiling(_) => Fault::BeyondCeiling,
             DecisionError::SelfApproval | DecisionError::MaybeSelf => Fault::SelfApproval,
             DecisionError::HeldOver => Fault::HeldOver,
+            DecisionError::PasskeyNeeded => Fault::PasskeyNeeded,
+            DecisionError::Passkey(_) => Fault::PasskeyRefused,
             DecisionError::SamePerson => Fault::SamePerson,
             DecisionError::WiderThanFirst => Fault::ApprovalWidened,
             DecisionError::NeedsExactCalls(_) => Fault::ExactCallsDemanded,
@@ -47,6 +50,33 @@ impl From<DecisionError> for Failure {
         };
         match error {
             DecisionError::Unavailable(cause) => cause.into(),
+            DecisionError::Passkey(cause) => cause.into(),
+            other => Self::new(fault, sentence(&other.to_string())),
+        }
+    }
+}
+
+impl From<PasskeyError> for Failure {
+    fn from(error: PasskeyError) -> Self {
+        let fault = match &error {
+            PasskeyError::NoName => Fault::PasskeysUnavailable,
+            PasskeyError::Malformed => Fault::MalformedForm,
+            PasskeyError::NoChallenge
+            | PasskeyError::Unknown
+            | PasskeyError::OtherAccount
+            | PasskeyError::Refused(_)
+            | PasskeyError::Copied
+            | PasskeyError::ProviderAccount => Fault::PasskeyRefused,
+            PasskeyError::Taken | PasskeyError::Name | PasskeyError::TooMany => {
+                Fault::InvalidPasskey
+            }
+            PasskeyError::Busy => Fault::TooManyAttempts,
+            PasskeyError::NotFresh => Fault::FreshSignInNeeded,
+            PasskeyError::NotFound => Fault::PasskeyNotFound,
+            PasskeyError::Unavailable(_) => Fault::Unavailable,
+        };
+        match error {
+            PasskeyError::Unavailable(cause) => cause.into(),
             other => Self::new(fault, sentence(&other.to_string())),
         }
     }

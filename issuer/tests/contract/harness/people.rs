@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Browser, ORIGIN, PASSWORD, Reply, World};
+use super::{Browser, PASSWORD, Reply, World};
 
 impl World {
     /// Adds an account with these roles and signs its owner in, by the one-time link.
@@ -21,7 +21,7 @@ impl World {
         let reply = self.operate("/v1/accounts", &body).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
         let link = reply.json()["set_up_link"].as_str().unwrap().to_owned();
-        link.strip_prefix(ORIGIN).unwrap().to_owned()
+        super::path_of(&link)
     }
 
     /// Adds an approver of these applications and signs them in.
