@@ -29,7 +29,9 @@ const LOOK: &str = r"
     const leads = ['href', 'src', 'action', 'formaction', 'data', 'srcdoc', 'content', 'ping'];
     return {
         harmed: window.harmed === undefined ? null : String(window.harmed),
-        elements: all.map(element => element.localName).join(' '),
+        // The scripts that are files of ours are not what is looked for.
+        elements: all.filter(element => !element.matches(`script[src^='/assets/']`))
+            .map(element => element.localName).join(' '),
         handlers: all.flatMap(element => [...element.attributes])
             .filter(attribute => attribute.name.startsWith('on') || attribute.name === 'style')
             .map(attribute => attribute.name),
