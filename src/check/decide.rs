@@ -117,22 +117,33 @@ fn not_granted(code: &'static str, text: &str, error: &dyn Display) -> Refusal {
 /// Nothing is made here, so nothing is counted: whether an exact call was made before, its gateway
 /// knows.
 fn granted(authorization: &Authorization) -> String {
-    let (permit, times) = match authorization {
-        Authorization::Free(permit) => (permit, None),
-        Authorization::Once(single) => (single.would_permit(), Some(single.claim().times)),
+    let (session, call, ends, grants, times) = match authorization {
+        Authorization::Free(permit) => (
+            permit.session(),
+            permit.call(),
+            permit.expires_at(),
+            permit.grant_ids(),
+            None,
+        ),
+        Authorization::Once(single) => (
+            single.claim().session.as_str(),
+            single.call(),
+            single.expires_at(),
+            single.grant_ids(),
+            Some(single.claim().times),
+        ),
     };
     let counted = match times {
         None => String::new(),
         Some(1) => "; the gateway allows this call once".to_owned(),
         Some(times) => format!("; the gateway allows this call {times} times"),
     };
-    let grants: Vec<String> = permit.grant_ids().iter().map(|id| visible(id)).collect();
+    let grants: Vec<String> = grants.iter().map(|id| visible(id)).collect();
     format!(
-        "session `{}` may call `{}` ({}) until {}, by grant {}{counted}",
-        visible(permit.session()),
-        permit.call().tool,
-        permit.call().access,
-        permit.expires_at(),
+        "session `{}` may call `{}` ({}) until {ends}, by grant {}{counted}",
+        visible(session),
+        call.tool,
+        call.access,
         grants.join(", ")
     )
 }

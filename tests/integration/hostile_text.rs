@@ -40,7 +40,7 @@ const LOOK: &str = r"
             .map(attribute => attribute.value),
         hidden: texts.filter(text => hidden.test(text)).map(text => text.slice(0, 200)),
         title: document.title,
-        overhang: document.documentElement.scrollWidth - window.innerWidth,
+        overhang: document.documentElement.scrollWidth - document.documentElement.clientWidth,
         told: document.querySelectorAll('[data-look-alike]').length,
         task: document.querySelector('#task bdi')?.textContent ?? null,
         apart: [...document.querySelectorAll('bdi')]

@@ -4,7 +4,7 @@
 //! That it was not made before, only the host that makes it can know. So it gets no [`Permit`] for
 //! such a call but a [`SingleUse`], which gives the permit up once the use is on durable record.
 
-use bailiwick_datalog::{CallDigest, ExactUse, Timestamp};
+use bailiwick_datalog::{Call, CallDigest, ExactUse, Timestamp};
 
 use crate::{denied::Denied, permit::Permit};
 
@@ -93,9 +93,22 @@ impl SingleUse {
         &self.claim
     }
 
-    /// The permit to come, for whoever asks whether the call would be allowed and never makes it.
-    pub fn would_permit(&self) -> &Permit {
-        &self.permit
+    /// The call that may be made.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        self.permit.call()
+    }
+
+    /// When the access ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.permit.expires_at()
+    }
+
+    /// For each resource of the call, the grant that covers it.
+    #[must_use]
+    pub fn grant_ids(&self) -> &[String] {
+        self.permit.grant_ids()
     }
 
     /// Gives the permit up. `record` puts the claim on durable record, or finds it there, and says

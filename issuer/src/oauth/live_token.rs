@@ -130,20 +130,24 @@ impl Core {
     }
 }
 
-/// Whether the last block of a line may be given back. Each block has a share of what the one
-/// before it has, so that no holder uses up what those beside it may give back.
+/// Whether the last block of a line may be given back. Each block before it has a share of what
+/// the one before that has, so that no holder uses up what those beside it may give back; and
+/// blocks of each depth are counted by themselves, so that nobody can keep those above from ending
+/// a block by giving back what was made from it.
 async fn has_room(
     change: &mut Change,
     session: &str,
     line: &[RevocationId],
 ) -> Result<bool, StoreError> {
-    if revocations::count_blocks(change, session).await? >= MAX_REVOKED_BLOCKS {
+    let depth = line.len();
+    if revocations::count_blocks(change, session, depth).await? >= MAX_REVOKED_BLOCKS {
         return Ok(false);
     }
+    let before = line.split_last().map_or(line, |(_, before)| before);
     let mut share = MAX_REVOKED_BLOCKS;
-    for block in line {
+    for block in before {
         share = (share / SHARE).max(1);
-        if revocations::count_below(change, block).await? >= share {
+        if revocations::count_below(change, block, depth).await? >= share {
             return Ok(false);
         }
     }

@@ -153,27 +153,38 @@ pub(crate) async fn revoke_session(
     })
 }
 
-/// How many blocks of a session were given back.
-pub(crate) async fn count_blocks(change: &mut Change, session: &str) -> Result<i64, StoreError> {
-    Ok(
-        sqlx::query_scalar("SELECT count(*) FROM revoked_blocks WHERE session_id = ?")
-            .bind(session)
-            .fetch_one(&mut **change)
-            .await?,
+/// How many blocks of a session were given back that stand so deep, the first holder's at 1.
+pub(crate) async fn count_blocks(
+    change: &mut Change,
+    session: &str,
+    depth: usize,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM revoked_blocks AS block WHERE session_id = ? AND ? =
+             (SELECT count(*) FROM revoked_block_lines AS line
+              WHERE line.revocation_id = block.revocation_id)",
     )
+    .bind(session)
+    .bind(i64::try_from(depth).map_err(damaged)?)
+    .fetch_one(&mut **change)
+    .await?)
 }
 
-/// How many blocks were given back that were made from a block, itself counted.
+/// How many blocks were given back that stand so deep and were made from a block.
 pub(crate) async fn count_below(
     change: &mut Change,
     block: &RevocationId,
+    depth: usize,
 ) -> Result<i64, StoreError> {
-    Ok(
-        sqlx::query_scalar("SELECT count(*) FROM revoked_block_lines WHERE ancestor = ?")
-            .bind(block.as_bytes().as_slice())
-            .fetch_one(&mut **change)
-            .await?,
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM revoked_block_lines AS below WHERE ancestor = ? AND ? =
+             (SELECT count(*) FROM revoked_block_lines AS line
+              WHERE line.revocation_id = below.revocation_id)",
     )
+    .bind(block.as_bytes().as_slice())
+    .bind(i64::try_from(depth).map_err(damaged)?)
+    .fetch_one(&mut **change)
+    .await?)
 }
 
 /// Ends the last block of a line, of a session that goes on, and assigns the sequence number of

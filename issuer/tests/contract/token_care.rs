@@ -198,10 +198,18 @@ async fn sub_agent_uses_up_its_own_share_of_what_may_be_given_back_and_no_other(
         assert_eq!(gives_back(&grandchild).await.status, 200);
     }
     assert_eq!(gives_back(&grandchild).await.oauth(), too_many);
-    for _ in 8..32 {
+    // Whoever made it can still end it; that one counts among the child's own.
+    let ends = async |full: &Value| {
+        assert_eq!(introspect(&world, token(full)).await["active"], true);
+        assert_eq!(revoke(&world, token(full)).await.status, 200);
+        assert_eq!(introspect(&world, token(full)).await["active"], false);
+    };
+    ends(&grandchild).await;
+    for _ in 1..32 {
         assert_eq!(gives_back(&child).await.status, 200);
     }
     assert_eq!(gives_back(&child).await.oauth(), too_many);
+    ends(&child).await;
     assert_eq!(gives_back(&sibling).await.status, 200, "their own share");
     assert_eq!(
         revoke(&world, token(&granted)).await.status,

@@ -25,6 +25,10 @@ const SLACK: usize = 4_096;
 /// Far more than the longest line of a use takes.
 const MAX_LINE_BYTES: usize = 1_024;
 
+/// Sessions that are issued so soon after damage is found may have been issued before it: the
+/// issuer's clock may be ahead by what verifiers allow for (profile, rule 4), and a second more.
+const AFTER_DAMAGE: Duration = Duration::from_secs(31);
+
 /// Why a ledger cannot be continued.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -62,7 +66,8 @@ pub(super) struct LedgerFile {
     lines: usize,
     hash: [u8; 32],
     uses: Uses,
-    /// The file at the path may not be the one that is open: nothing more is counted.
+    /// The file at the path may not be the one that is open: nothing is counted before it was read
+    /// again.
     broken: bool,
 }
 
@@ -125,19 +130,23 @@ impl LedgerFile {
     /// Writes the file anew, without the sessions that are over, when it has grown by enough of
     /// them or has no room for so many uses more.
     pub(super) fn make_room(&mut self, wanted: usize, now: Timestamp) -> io::Result<()> {
+        if self.broken {
+            // Whichever of the two files is there, every use that was acknowledged is in it.
+            *self = Self::open(&self.path, now, self.uses.most()).map_err(io::Error::other)?;
+        }
         let full = self.uses.len().saturating_add(wanted) > self.uses.most();
         let live = self.uses.len();
         let grown = self.lines > live.saturating_mul(2).saturating_add(SLACK);
-        if self.broken || !(full || grown) {
+        if !(full || grown) {
             return Ok(());
         }
         self.uses.drop_ended(now);
         if self.uses.len() == live && !grown {
             return Ok(());
         }
-        let nothing = Uses::new(self.uses.reach(), 0);
+        let nothing = Uses::new(self.uses.reach(), self.uses.most());
         let uses = std::mem::replace(&mut self.uses, nothing);
-        // Until this has succeeded, whatever is at the path is not what would be written to.
+        // Until this has succeeded, what is at the path may not be what would be written to.
         self.broken = true;
         *self = Self::written(&self.path, uses)?;
         Ok(())
@@ -214,8 +223,7 @@ fn parse(text: &str, now: Timestamp, most: usize) -> Result<Uses, usize> {
             "the ledger of exact calls ends in a torn line; calls approved before now have to be \
              approved again"
         );
-        let second = Duration::from_secs(1);
-        uses.know_only_since(now.checked_add(second).unwrap_or(now));
+        uses.know_only_since(now.checked_add(AFTER_DAMAGE).unwrap_or(now));
     }
     Ok(uses)
 }

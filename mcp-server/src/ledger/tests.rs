@@ -144,13 +144,19 @@ async fn a_torn_end_forgets_nothing() {
         );
     }
     let known = scene.open().count(claim("s-1", 1, 1), NOW).await;
-    assert!(known.is_err(), "{known:?}");
+    assert_eq!(known, Err(NotCounted::UsedUp));
     // Sessions from after the damage are counted again.
-    let fresh = Claim {
-        issued_at: Timestamp::from_unix(NOW.unix() + 1),
+    let issued = |after: u64| Claim {
+        issued_at: Timestamp::from_unix(NOW.unix() + after),
         ..claim("s-2", 1, 1)
     };
+    let fresh = issued(31);
     fs::write(&scene.path, &whole[..before + 9]).unwrap();
+    assert_eq!(
+        scene.count(&issued(30)).await,
+        Err(NotCounted::Unknown),
+        "the issuer's clock may be ahead"
+    );
     assert_eq!(
         scene.count(&claim("s-3", 1, 1)).await,
         Err(NotCounted::Unknown)
@@ -238,4 +244,35 @@ async fn a_use_that_cannot_be_written_is_refused_and_the_next_is_tried_anew() {
     let handle = fs::File::options().read(true).write(true).open(&scene.path);
     let mut mended = broken.with_handle(handle.unwrap());
     assert_eq!(settle(&mut mended, &[job(1)]).0, [Ok(1)]);
+}
+
+#[tokio::test]
+async fn a_file_that_could_not_be_written_anew_is_read_again_and_goes_on() {
+    let scene = Scene::new();
+    let mut file = LedgerFile::open(&scene.path, NOW, 2).unwrap();
+    let job = |session, until, now| {
+        let (done, _answer) = oneshot::channel();
+        let claim = Claim {
+            until,
+            ..claim(session, 1, 1)
+        };
+        Job { claim, now, done }
+    };
+    let end = Timestamp::from_unix(LATER.unix() + 9);
+    assert_eq!(settle(&mut file, &[job("s-1", LATER, NOW)]).0, [Ok(1)]);
+    assert_eq!(settle(&mut file, &[job("s-2", end, NOW)]).0, [Ok(1)]);
+    // Without its folder the file cannot be replaced, as on a disk that is full.
+    let folder = scene.path.parent().unwrap();
+    let away = folder.with_extension("away");
+    fs::rename(folder, &away).unwrap();
+    for _ in 0..2 {
+        let (answers, failure) = settle(&mut file, &[job("s-3", end, LATER)]);
+        assert!(failure.is_some());
+        assert_eq!(answers, [Err(NotCounted::NotRecorded)]);
+    }
+    fs::rename(&away, folder).unwrap();
+    let again = [job("s-2", end, LATER), job("s-3", end, LATER)];
+    let (answers, failure) = settle(&mut file, &again);
+    assert!(failure.is_none(), "{failure:?}");
+    assert_eq!(answers, [Err(NotCounted::UsedUp), Ok(1)]);
 }

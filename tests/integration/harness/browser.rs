@@ -200,12 +200,12 @@ impl Browser {
     }
 
     /// Becomes another screen: its width and height in CSS pixels, and whether the person wants
-    /// dark pages.
+    /// dark pages. It does not zoom out as phones do, which would hide what is too wide.
     pub(crate) async fn becomes(&self, (width, height): (u32, u32), dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         self.command(
             "Emulation.setDeviceMetricsOverride",
-            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}),
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}),
         );
         self.command(
             "Emulation.setEmulatedMedia",

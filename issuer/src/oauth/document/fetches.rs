@@ -2,7 +2,7 @@
 //!
 //! Whoever names an address has the issuer fetch from there. So there are few places, and who finds
 //! none is told at once; people who are signed in have places of their own, which programs cannot
-//! fill. What fails rests by itself and not with its whole host, of which others may have good
+//! fill, and so have clients that finish what was approved. What fails rests by itself and not with its whole host, of which others may have good
 //! documents; a host where very much fails rests for those that were never read.
 
 use std::{
@@ -35,13 +35,18 @@ pub(crate) struct Fetches {
     source: Arc<dyn DocumentSource>,
     people: Semaphore,
     programs: Semaphore,
+    /// For documents that were read before, of clients at the token endpoint.
+    finishing: Semaphore,
     failures: Mutex<Failures>,
 }
 
 #[derive(Default)]
 struct Failures {
     documents: Tally,
-    hosts: Tally,
+    /// Those that people met and those that programs did: what anybody can bring about must not
+    /// keep people from a host.
+    hosts_of_people: Tally,
+    hosts_of_programs: Tally,
 }
 
 impl Fetches {
@@ -50,6 +55,7 @@ impl Fetches {
             source,
             people: Semaphore::new(PLACES),
             programs: Semaphore::new(PLACES),
+            finishing: Semaphore::new(PLACES),
             failures: Mutex::default(),
         }
     }
@@ -68,18 +74,19 @@ impl Fetches {
     ) -> Result<T, ClientError> {
         let places = match lookup {
             Lookup::Person => &self.people,
+            Lookup::Finishing if known => &self.finishing,
             Lookup::Asking | Lookup::Finishing => &self.programs,
         };
         let _place = places.try_acquire().map_err(|_| ClientError::Busy)?;
         let (document, host) = (digest(url.as_str()), digest(url.host_str().unwrap_or("")));
-        if let Some(retry_after) = self.failures().rest(document, host, known, now) {
+        if let Some(retry_after) = self.failures().rest(document, host, lookup, known, now) {
             return Err(ClientError::Resting { retry_after });
         }
         let fetched = self.source.fetch(url).await;
         let done = fetched.and_then(|bytes| read(&bytes));
         match &done {
             Ok(_) => self.failures().documents.forget(document),
-            Err(_) => self.failures().count(document, host, now),
+            Err(_) => self.failures().count(document, host, lookup, now),
         }
         done.map_err(ClientError::Document)
     }
@@ -91,15 +98,30 @@ impl Fetches {
 
 impl Failures {
     /// How long a document has to rest still, if it has.
-    fn rest(&self, document: Key, host: Key, known: bool, now: Duration) -> Option<Duration> {
+    fn rest(
+        &self,
+        document: Key,
+        host: Key,
+        lookup: Lookup,
+        known: bool,
+        now: Duration,
+    ) -> Option<Duration> {
         let own = self.documents.rest(document, MAX_FAILURES, now);
-        let all = self.hosts.rest(host, MAX_HOST_FAILURES, now);
+        let hosts = match lookup {
+            Lookup::Person => &self.hosts_of_people,
+            Lookup::Asking | Lookup::Finishing => &self.hosts_of_programs,
+        };
+        let all = hosts.rest(host, MAX_HOST_FAILURES, now);
         own.max(all.filter(|_| !known))
     }
 
-    fn count(&mut self, document: Key, host: Key, now: Duration) {
+    fn count(&mut self, document: Key, host: Key, lookup: Lookup, now: Duration) {
         self.documents.count(document, now);
-        self.hosts.count(host, now);
+        let hosts = match lookup {
+            Lookup::Person => &mut self.hosts_of_people,
+            Lookup::Asking | Lookup::Finishing => &mut self.hosts_of_programs,
+        };
+        hosts.count(host, now);
     }
 }
 
@@ -239,6 +261,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_programs_bring_about_keeps_no_person_from_a_host() {
+        let fetches = Fetches::new(Arc::new(Web::default()));
+        let fetch = async |address: &str, lookup| {
+            let url = Url::parse(address).unwrap();
+            fetches.read(&url, lookup, false, START, |_| Ok(())).await
+        };
+        for number in 0..50 {
+            let address = format!("https://a.example/bad/{number}");
+            assert!(fetch(&address, Lookup::Asking).await.is_err());
+        }
+        let good = "https://a.example/good";
+        let rests = fetch(good, Lookup::Asking).await;
+        assert!(matches!(rests, Err(ClientError::Resting { .. })));
+        assert!(fetch(good, Lookup::Person).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn host_rests_after_fifty_failures_for_documents_never_read() {
         let fetches = Fetches::new(Arc::new(Web::default()));
         for number in 0..50 {
@@ -283,7 +322,10 @@ mod tests {
         }
         let mut person = Box::pin(fetch(Lookup::Person));
         assert!(waits(person.as_mut()), "people have their own");
-        drop(person);
+        let finishing = fetches.read(&url, Lookup::Finishing, true, START, |_| Ok(()));
+        let mut finishing = Box::pin(finishing);
+        assert!(waits(finishing.as_mut()), "so have known clients");
+        drop((person, finishing));
         for one in waiting {
             web.go.notify_one();
             assert!(one.await.is_ok());
