@@ -2,7 +2,7 @@
 # Runs the benches with their peers and writes benches/RESULTS.md.
 #
 #   scripts/bench.sh                                everything: some ten minutes on two cores
-#   scripts/bench.sh --only decision                one group: decision, scale, memory or peers
+#   scripts/bench.sh --only decision                one group: decision, scale, memory, issuer or peers
 #   scripts/bench.sh --only decision -- check/hop   options and filters for criterion
 #
 # What a group measured last stays in the results until it is run again; a row says so if it was
@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-groups=(decision scale memory peers)
+groups=(decision scale memory issuer peers)
 if [[ ${1:-} == --only ]]; then
   [[ " ${groups[*]} " == *" ${2:-} "* ]] || { printf 'groups: %s\n' "${groups[*]}" >&2; exit 2; }
   groups=("$2")
@@ -24,7 +24,7 @@ export CARGO_TARGET_DIR=$target
 for group in "${groups[@]}"; do
   case $group in
     peers) cargo bench --locked --manifest-path benches/peers/Cargo.toml -- "${options[@]}" ;;
-    memory) cargo bench --locked -p bailiwick-benches --bench memory ;;
+    memory | issuer) cargo bench --locked -p bailiwick-benches --bench "$group" ;;
     *) cargo bench --locked -p bailiwick-benches --bench "$group" -- "${options[@]}" ;;
   esac
 done

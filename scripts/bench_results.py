@@ -238,6 +238,53 @@ def backend_table(results: Results) -> None:
     print("time). aws-lc-rs makes public keys faster and would put a second C library beside ring into the product.\n")
 
 
+# Steps of the issuer's bench with what each is.
+ISSUER_STEPS = {
+    "ask": "an agent asks",
+    "page": "its link leads an approver to the page of the request",
+    "approve": "the form is sent: decided, recorded and durable",
+    "mint": "the agent collects its token: signed, verified, recorded and durable",
+    "list": "the list of what waits",
+    "ended": "the sessions page, those that are over",
+    "api": "`GET /v1/sessions`",
+    "page_after_page": "`GET /v1/sessions`, each page after the one before",
+}
+
+
+def issuer_tables(results: Results) -> None:
+    figures = results.document("issuer.json")
+    if not figures:
+        return
+    one, many = figures["one_after_the_other"], figures["at_once"]
+    waiting, sessions = figures["waiting"], figures["sessions"]
+    print("## Approving\n")
+    print("An issuer with its database on disk (SQLite, `synchronous=FULL`), through its HTTP routes without sockets; everything")
+    print("that changes something is one line of the audit record and one commit, both durable before the answer.\n")
+    print(f"From asking to the token: {one['flows_a_second']:,.0f} a second one after the other, {many['flows_a_second']:,.0f} with {many['at_once']} at once.\n")
+    print("| step | median | 99 of 100 | what is measured |")
+    print("|---|---:|---:|---|")
+    for step in ("ask", "page", "approve", "mint"):
+        print(f"| {step} | {latency(one[step])} | {ISSUER_STEPS[step]} |")
+    print()
+    beside("Requests that wait", waiting["empty"], waiting["full"], "none", f"{waiting['waiting']:,}", ("list", "ask", "page", "mint"))
+    beside("Sessions", sessions["one"], sessions["many"], "one", f"{sessions['sessions']:,}", ("page", "ended", "api", "page_after_page"))
+
+
+def latency(step: dict) -> str:
+    return f"{duration(step['p50_us'] * 1e3)} | {duration(step['p99_us'] * 1e3)}"
+
+
+def beside(title: str, empty: dict, full: dict, none: str, count: str, steps: tuple) -> None:
+    print(f"**{title}**: {none} beside {count}.\n")
+    print(f"| step | median, {none} | 99 of 100 | median, {count} | 99 of 100 | × at 99 of 100 | what is measured |")
+    print("|---|---:|---:|---:|---:|---:|---|")
+    for step in steps:
+        what = "the sessions page" if (title, step) == ("Sessions", "page") else ISSUER_STEPS[step]
+        times = full[step]["p99_us"] / empty[step]["p99_us"]
+        print(f"| {step} | {latency(empty[step])} | {latency(full[step])} | {ratio(times, 2)} | {what} |")
+    print()
+
+
 def commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -257,6 +304,7 @@ def main() -> None:
     targets(results)
     main_table(results)
     scale_table(results)
+    issuer_tables(results)
     hostile_table(results)
     backend_table(results)
 
