@@ -242,6 +242,10 @@ pub fn canonical_call_digest(tool: &ToolName, arguments: &Map<String, Value>) ->
 
 /// Largest integer up to which every integer is a double (RFC 7493, section 2.2).
 const MAX_EXACT_INTEGER: u64 = (1 << 53) - 1;
+/// The same as a double.
+const MAX_EXACT_REAL: f64 = 9_007_199_254_740_991.0;
+/// From here on RFC 8785 writes an exponent.
+const WRITTEN_WITH_EXPONENT: f64 = 1e21;
 
 fn has_exact_integers(value: &Value) -> bool {
     match value {
@@ -249,7 +253,12 @@ fn has_exact_integers(value: &Value) -> bool {
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(integer), _) => integer <= MAX_EXACT_INTEGER,
             (None, Some(integer)) => integer.unsigned_abs() <= MAX_EXACT_INTEGER,
-            (None, None) => true,
+            // RFC 8785 writes one without a fraction as an integer, unless it is very large: read
+            // back, it would be one.
+            (None, None) => number.as_f64().is_some_and(|real| {
+                let exact = real.abs() <= MAX_EXACT_REAL;
+                real.fract() != 0.0 || exact || real.abs() >= WRITTEN_WITH_EXPONENT
+            }),
         },
         Value::Array(items) => items.iter().all(has_exact_integers),
         Value::Object(members) => members.values().all(has_exact_integers),
@@ -260,6 +269,38 @@ fn has_exact_integers(value: &Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn numbers_have_a_canonical_form_as_far_as_doubles_count_and_no_further() {
+        let tool = ToolName::parse("t").unwrap();
+        let digest = |number: &str| {
+            let value: Value = serde_json::from_str(&format!("{{\"n\":[{number}]}}")).unwrap();
+            canonical_call_digest(&tool, value.as_object().unwrap())
+        };
+        for good in [
+            "9007199254740991",
+            "-9007199254740991",
+            "9007199254740991.0",
+            "0.5",
+            "1e-7",
+            "1e15",
+            "1e21",
+            "1e300",
+        ] {
+            assert!(digest(good).is_some(), "{good}");
+        }
+        for bad in [
+            "9007199254740992",
+            "-9007199254740992",
+            "9007199254740992.0",
+            "-9007199254740992.0",
+            "1e16",
+            "-999999999999999900000",
+            "1e20",
+        ] {
+            assert_eq!(digest(bad), None, "{bad}");
+        }
+    }
 
     fn arguments(value: Value) -> Arguments {
         Arguments::from_json(value.as_object().unwrap())

@@ -149,6 +149,8 @@ impl Core {
         let now = self.clock.now();
         let request = self.read_fitting(ask, now).await?;
         let (canonical, digest) = request.to_stored().map_err(StoreError::from)?;
+        // What could not be read back would be in everybody's way.
+        AccessRequest::from_stored(&canonical, digest).map_err(StoreError::from)?;
         let expires_at = now
             .utc
             .checked_add(self.settings.request_lifetime)

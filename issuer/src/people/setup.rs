@@ -17,7 +17,7 @@ use crate::{
     ids::fresh_id,
     passwords::{HashError, Password, PasswordRefused},
     secret::{Secret, SecretDigest},
-    store::{Account, StoreError, accounts, applications, browsers, invitations},
+    store::{Account, StoreError, accounts, applications, browsers, invitations, passkeys},
 };
 
 /// The application that is there from the start.
@@ -144,7 +144,8 @@ impl Core {
     }
 
     /// Gives the invited account its password and signs the browser in. Every other browser of
-    /// the account is signed out: whoever lost a password may have lost it to somebody.
+    /// the account is signed out, and its passkeys are gone: whoever lost a password may have lost
+    /// it to somebody, who may have added a passkey of their own.
     ///
     /// # Errors
     /// [`SetupError`]; the link still works then, unless it was [`SetupError::InvitationUsed`].
@@ -165,8 +166,10 @@ impl Core {
         }
         accounts::set_password(&mut change, &account.id, &hash).await?;
         browsers::end_all(&mut change, &account.id).await?;
+        let passkeys = passkeys::remove_all(&mut change, &account.id).await?;
         let user_name = account.user_name.clone();
-        let fields = json!({"account": account.id, "user_name": user_name.as_str()});
+        let fields = json!({"account": account.id, "user_name": user_name.as_str(),
+            "passkeys_removed": passkeys});
         let browser = self
             .start_browser(&mut change, account, before, now)
             .await?;

@@ -119,6 +119,15 @@ pub(crate) async fn remove(
         .await?)
 }
 
+/// Takes all passkeys off an account and says how many there were.
+pub(crate) async fn remove_all(change: &mut Change, account: &str) -> Result<u64, StoreError> {
+    let removed = sqlx::query("DELETE FROM passkeys WHERE account_id = ?")
+        .bind(account)
+        .execute(&mut **change)
+        .await?;
+    Ok(removed.rows_affected())
+}
+
 /// Notes that a passkey was used, with what changed by it.
 pub(crate) async fn note_use(
     change: &mut Change,

@@ -100,6 +100,13 @@ impl Store {
         .bind(MAX_LISTED)
         .fetch_all(&self.reader)
         .await?;
-        rows.into_iter().map(WaitingRequest::try_from).collect()
+        let requests = rows.into_iter().map(WaitingRequest::try_from);
+        // One that cannot be read does not hide the others.
+        let readable = requests.filter_map(|request| {
+            request
+                .inspect_err(|error| tracing::error!(%error, "a waiting request cannot be read"))
+                .ok()
+        });
+        Ok(readable.collect())
     }
 }

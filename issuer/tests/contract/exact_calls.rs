@@ -220,3 +220,22 @@ async fn the_second_approver_starts_from_the_calls_that_the_first_kept() {
     );
     assert_eq!(minted(&world, &asked).await.1, [digest("reports/b.md")]);
 }
+
+#[tokio::test]
+async fn call_with_a_number_that_has_no_canonical_form_is_refused_and_hides_nothing() {
+    let (world, mut browser) = World::with_approver().await;
+    let with = |number: &str| {
+        let call = format!(r#"{{"name": "{TOOL}", "arguments": {{"path": "a", "n": {number}}}}}"#);
+        asking(&[serde_json::from_str(&call).unwrap()])
+    };
+    for good in ["0.5", "9007199254740991", "1e15", "1e300"] {
+        asked(&world, &with(good)).await;
+    }
+    for bad in ["9007199254740992", "9007199254740992.0", "1e16", "1e20"] {
+        let (error, _) = refused(&world, &with(bad)).await;
+        assert_eq!(error, "invalid_authorization_details", "{bad}");
+    }
+    let list = browser.get("/approvals").await;
+    assert_eq!(list.status, 200, "{}", list.body);
+    assert!(list.body.contains(TOOL), "{}", list.body);
+}

@@ -390,3 +390,24 @@ async fn script_is_our_own_file_and_inline_script_stays_forbidden() {
         "text/javascript; charset=utf-8"
     );
 }
+
+#[tokio::test]
+async fn new_link_for_somebody_who_lost_the_password_takes_the_passkeys_as_well() {
+    let (world, _, mut passkey) = touching().await;
+    let (_, reply, _) = signs_in(&world, &mut passkey).await;
+    assert_eq!(reply.status, 303, "{}", reply.body);
+    let relinked = world.operate("/v1/accounts/ada/link", "").await.json();
+    let link = relinked["set_up_link"].as_str().unwrap();
+    let link = link.strip_prefix(HERE).unwrap();
+    let (_, reply, _) = signs_in(&world, &mut passkey).await;
+    assert_eq!(reply.status, 303, "until the link is used");
+    let mut ada = world.browser();
+    assert_eq!(ada.accept(link, PASSWORD).await.status, 303);
+    let (_, reply, _) = signs_in(&world, &mut passkey).await;
+    assert_ne!(reply.status, 303, "{}", reply.body);
+    let record = world.record();
+    let accepted = record
+        .iter()
+        .rfind(|(event, _)| event == "invitation_accepted");
+    assert_eq!(accepted.unwrap().1["passkeys_removed"], 1);
+}
