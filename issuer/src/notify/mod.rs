@@ -9,7 +9,7 @@
 mod mail;
 mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use futures_util::future::join_all;
@@ -91,7 +91,7 @@ impl Places {
     pub(crate) fn new(targets: Vec<NotifyTarget>) -> Result<Self, NotifyError> {
         let places = targets.into_iter().map(|target| match target {
             NotifyTarget::Webhook(target) => Ok(Place {
-                name: format!("webhook {}", target.url()),
+                name: target.name(),
                 applications: target.applications.clone(),
                 sender: Sender::Webhook(webhook::Webhook::new(target)?),
             }),
@@ -101,7 +101,13 @@ impl Places {
                 sender: Sender::Mail(Box::new(mail::Mail::new(target)?)),
             }),
         });
-        places.collect::<Result<_, _>>().map(Self)
+        let places = places.collect::<Result<Vec<Place>, NotifyError>>()?;
+        let mut names = BTreeSet::new();
+        let twice = places.iter().find(|place| !names.insert(&place.name));
+        match twice {
+            Some(place) => Err(NotifyError::new(format!("{} is there twice", place.name))),
+            None => Ok(Self(places)),
+        }
     }
 }
 
@@ -143,7 +149,9 @@ impl Core {
             return Ok(());
         }
         let agent = AgentKey::of(request);
-        if prompts::asked_lately(change, agent, now).await? > PROMPTS_AN_HOUR {
+        let lately = prompts::asked_lately(change, agent, now).await?;
+        // Whoever else asks under that name has no first approval to show for it.
+        if occasion == Occasion::Waiting && lately > PROMPTS_AN_HOUR {
             return Ok(());
         }
         let page = self.settings.site.url(&format!("/approvals/{id}"));
@@ -179,20 +187,24 @@ impl Core {
         let due = self.store.due_notifications(now, AT_ONCE).await?;
         let sent = join_all(due.iter().map(|one| self.deliver(one, now))).await;
         let mut taken = 0_usize;
+        let mut noted = Ok(());
         for (one, sent) in due.iter().zip(sent) {
-            match sent {
+            // What was taken is noted whatever became of the note before.
+            let note = match sent {
                 Ok(()) => {
                     taken = taken.saturating_add(1);
-                    self.store.forget_notification(&one.id).await?;
+                    self.store.forget_notification(&one.id).await
                 }
                 Err(cause) => {
                     tracing::warn!(target = one.target, %cause, "an approver was not told");
                     let next = now.checked_add(pause_after(one.attempts));
                     let next = next.unwrap_or(one.expires_at);
-                    self.store.postpone_notification(&one.id, next).await?;
+                    self.store.postpone_notification(&one.id, next).await
                 }
-            }
+            };
+            noted = noted.and(note);
         }
+        noted?;
         Ok(taken)
     }
 

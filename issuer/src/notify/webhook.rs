@@ -10,7 +10,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -56,7 +56,7 @@ impl fmt::Debug for WebhookSecret {
 }
 
 /// An HTTP endpoint that is told when requests wait.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebhookTarget {
     url: Url,
     secret: WebhookSecret,
@@ -64,7 +64,23 @@ pub struct WebhookTarget {
     pub applications: Vec<ApplicationId>,
 }
 
+impl fmt::Debug for WebhookTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookTarget")
+            .field("name", &self.name())
+            .field("applications", &self.applications)
+            .finish_non_exhaustive()
+    }
+}
+
 impl WebhookTarget {
+    /// The host and what tells two addresses on it apart: the address itself is often the secret.
+    pub(super) fn name(&self) -> String {
+        let digest = hex::encode(Sha256::digest(self.url.as_str()));
+        let host = self.url.host_str().unwrap_or_default();
+        format!("webhook {host} {}", digest.get(..12).unwrap_or_default())
+    }
+
     /// Checks the address.
     ///
     /// # Errors
@@ -74,7 +90,8 @@ impl WebhookTarget {
         secret: WebhookSecret,
         applications: Vec<ApplicationId>,
     ) -> Result<Self, NotifyError> {
-        let refuse = |why: &str| NotifyError::new(format!("the webhook `{url}` {why}"));
+        let host = url.host_str().unwrap_or_default();
+        let refuse = |why: &str| NotifyError::new(format!("the webhook at `{host}` {why}"));
         let local = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
             Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
@@ -92,10 +109,6 @@ impl WebhookTarget {
             secret,
             applications,
         })
-    }
-
-    pub(super) fn url(&self) -> &Url {
-        &self.url
     }
 }
 
@@ -188,6 +201,35 @@ mod tests {
         }
         let secret = WebhookSecret::parse(SECRET).unwrap();
         assert_eq!(format!("{secret:?}"), "WebhookSecret(…)");
+    }
+
+    #[test]
+    fn address_that_may_be_a_secret_is_in_no_name_and_no_message() {
+        let secret = || WebhookSecret::parse(SECRET).unwrap();
+        let target = |url: &str| WebhookTarget::new(Url::parse(url).unwrap(), secret(), Vec::new());
+        let one = target("https://chat.example/T0K3N?key=5ecret").unwrap();
+        let other = target("https://chat.example/T0K3N?key=0ther").unwrap();
+        assert_ne!(one.name(), other.name());
+        let refused = target("http://me:pa55@chat.example/T0K3N?key=5ecret").unwrap_err();
+        for text in [one.name(), format!("{one:?}"), refused.to_string()] {
+            assert!(text.contains("chat.example"), "{text}");
+            for hidden in ["T0K3N", "5ecret", "pa55"] {
+                assert!(!text.contains(hidden), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn place_that_is_there_twice_is_refused() {
+        let target = |key: &str| {
+            let url = Url::parse(&format!("https://chat.example/?key={key}")).unwrap();
+            let secret = WebhookSecret::parse(SECRET).unwrap();
+            let target = WebhookTarget::new(url, secret, Vec::new());
+            super::super::NotifyTarget::Webhook(target.unwrap())
+        };
+        let places = |keys: [&str; 2]| super::super::Places::new(keys.map(target).into());
+        assert!(places(["1", "2"]).is_ok());
+        assert!(places(["1", "1"]).is_err());
     }
 
     #[test]
