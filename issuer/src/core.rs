@@ -62,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) documents: Fetches,
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_attempts: Throttle,
+    /// By the browser that signs in with a passkey.
+    pub(crate) passkey_attempts: Throttle,
     pub(crate) code_attempts: Throttle,
     pub(crate) all_code_attempts: SharedThrottle,
     pub(crate) operator: SecretDigest,

@@ -149,6 +149,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         rehearsal,
         passwords,
         sign_in_attempts: Throttle::default(),
+        passkey_attempts: Throttle::forgetting(),
         code_attempts: Throttle::default(),
         all_code_attempts: SharedThrottle::default(),
         operator,

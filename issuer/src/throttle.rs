@@ -17,12 +17,17 @@ const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// Attempts are forgotten after this much quiet.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
-/// Most names remembered; past it, names not seen before have to wait.
+/// Most names remembered; past it, see [`Throttle::forgetting`].
 const MAX_NAMES: usize = 10_000;
 
 /// Counts attempts by name, on the monotonic clock. Names are kept as digests.
+///
+/// Where more names are tried than are remembered, names not seen before have to wait.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<HashMap<[u8; 32], Attempts>>);
+pub(crate) struct Throttle {
+    names: Mutex<HashMap<[u8; 32], Attempts>>,
+    forgets: bool,
+}
 
 #[derive(Debug)]
 struct Attempts {
@@ -39,16 +44,27 @@ pub(crate) struct TooMany {
 }
 
 impl Throttle {
+    /// One that forgets everybody where more names are tried than are remembered: for names that
+    /// anybody makes as many of as they like, so that a crowd of them keeps nobody out.
+    pub(crate) fn forgetting() -> Self {
+        Self {
+            forgets: true,
+            ..Self::default()
+        }
+    }
+
     /// Counts an attempt before it is made, so that simultaneous ones are counted too.
     ///
     /// # Errors
     /// [`TooMany`] when the attempt must not be made.
     pub(crate) fn begin(&self, name: &str, now: Duration) -> Result<(), TooMany> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let key = digest(name);
         if names.len() >= MAX_NAMES && !names.contains_key(&key) {
             names.retain(|_, attempts| now < attempts.last.saturating_add(FORGET_AFTER));
-            if names.len() >= MAX_NAMES {
+            if names.len() >= MAX_NAMES && self.forgets {
+                names.clear();
+            } else if names.len() >= MAX_NAMES {
                 return Err(TooMany {
                     retry_after: FIRST_WAIT,
                 });
@@ -81,7 +97,7 @@ impl Throttle {
     /// Takes the last attempt of a name back, and leaves the others: it was right, and says nothing
     /// about those before it.
     pub(crate) fn take_back(&self, name: &str) {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(attempts) = names.get_mut(&digest(name)) {
             attempts.count = attempts.count.saturating_sub(1);
             // It would not have been made before an earlier wait was over.
@@ -91,7 +107,7 @@ impl Throttle {
 
     /// Forgets the attempts of a name: the last one was right.
     pub(crate) fn succeeded(&self, name: &str) {
-        self.0
+        self.names
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&digest(name));
@@ -232,6 +248,20 @@ mod tests {
         assert_eq!(throttle.begin(now), Ok(()), "a right one does not count");
         assert_eq!(throttle.begin(START + SHARED_WINDOW), Ok(()));
         assert!(throttle.begin(START + SHARED_WINDOW).is_err());
+    }
+
+    #[test]
+    fn crowd_keeps_nobody_out_where_names_are_free() {
+        let throttle = Throttle::forgetting();
+        for _ in 0..5 {
+            throttle.begin("0", START).unwrap();
+        }
+        for name in 1..MAX_NAMES {
+            throttle.begin(&name.to_string(), START).unwrap();
+        }
+        assert!(throttle.begin("0", START).is_err());
+        assert_eq!(throttle.begin("one more", START), Ok(()));
+        assert_eq!(throttle.begin("0", START), Ok(()));
     }
 
     #[test]

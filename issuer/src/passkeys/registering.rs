@@ -19,13 +19,17 @@ use webauthn_rp::{
     response::{AuthTransports, CredentialId},
 };
 
-use super::{Bound, HANDLE_BYTES, PasskeyError, damaged, handle_of, internal};
+use super::{
+    HANDLE_BYTES, PasskeyError,
+    challenge::{self, Bound},
+    damaged, handle_of, internal,
+};
 use crate::{
     core::Core,
     ids::fresh_id,
     people::Actor,
     secret::Secret,
-    store::{Account, Passkey, StoreError, passkeys},
+    store::{Account, Passkey, StoreError, passkey_challenges::Purpose, passkeys},
     text::visible_line,
 };
 
@@ -71,8 +75,7 @@ impl Core {
             return Err(PasskeyError::TooMany);
         }
         let bound = registration_of(account, cookie);
-        self.keep(&mut change, challenge, bound, &state, now)
-            .await?;
+        challenge::keep(&mut change, challenge, &bound, &state, now).await?;
         crate::store::commit(change).await?;
         Ok(serde_json::to_value(&client).map_err(internal)?)
     }
@@ -104,9 +107,8 @@ impl Core {
             .to_le_bytes();
 
         let mut change = self.store.change().await?;
-        let bound = registration_of(account, cookie).0;
-        let state = passkeys::use_challenge(&mut change, challenge, bound, now).await?;
-        let state = state.ok_or(PasskeyError::NoChallenge)?;
+        let bound = registration_of(account, cookie);
+        let state = challenge::take(&mut change, challenge, &bound, now).await?;
         let state = RegistrationServerState::<HANDLE_BYTES>::decode(state.as_slice());
         let state = state.map_err(|_| damaged("the challenge"))?;
         let options = RegistrationVerificationOptions::<'_, '_, &str, &str> {
@@ -173,7 +175,11 @@ impl Core {
 
 fn registration_of(account: &Account, cookie: &Secret) -> Bound {
     let browser = cookie.digest();
-    Bound::to("register", &[account.id.as_bytes(), browser.as_slice()])
+    Bound::to(
+        Purpose::Register,
+        account.id.as_bytes(),
+        &[browser.as_slice()],
+    )
 }
 
 fn descriptor(passkey: Passkey) -> Result<PublicKeyCredentialDescriptor<Vec<u8>>, StoreError> {

@@ -4,12 +4,15 @@
 use bailiwick_datalog::Timestamp;
 use serde_json::Value;
 
-use super::{Bound, PasskeyError};
+use super::{
+    PasskeyError,
+    challenge::{Answer, Bound},
+};
 use crate::{
     access_request::RequestDigest,
     core::Core,
     people::Authority,
-    store::{Change, Passkey},
+    store::{Change, Passkey, passkey_challenges::Purpose},
 };
 
 /// What a touch confirms.
@@ -32,9 +35,9 @@ impl Touch<'_> {
         // The same choice gives the same text: it is made by the same code in a fixed order.
         let granted = self.granted.to_string();
         Bound::to(
-            "approve",
+            Purpose::Approve,
+            self.authority.account.id.as_bytes(),
             &[
-                self.authority.account.id.as_bytes(),
                 behalf.as_bytes(),
                 self.id.as_bytes(),
                 &self.shown.bytes(),
@@ -57,7 +60,7 @@ impl Core {
         touch: &Touch<'_>,
         now: Timestamp,
     ) -> Result<Value, PasskeyError> {
-        self.challenge(change, touch.bound(), now).await
+        self.challenge(change, &touch.bound(), now).await
     }
 
     /// Takes a touch that confirms an approval, in the change that approves.
@@ -71,7 +74,8 @@ impl Core {
         answer: &str,
         now: Timestamp,
     ) -> Result<Passkey, PasskeyError> {
-        let (account, passkey) = self.answered(change, answer, touch.bound(), now).await?;
+        let answer = Answer::read(answer)?;
+        let (account, passkey) = self.answered(change, &answer, &touch.bound(), now).await?;
         if account.id == touch.authority.account.id {
             Ok(passkey)
         } else {

@@ -18,6 +18,7 @@ pub(crate) mod identities;
 pub(crate) mod invitations;
 mod key_set;
 pub(crate) mod notifications;
+pub(crate) mod passkey_challenges;
 pub(crate) mod passkeys;
 pub(crate) mod prompts;
 pub(crate) mod requests;

@@ -1,4 +1,4 @@
-//! Passkeys, and the challenges that are under way.
+//! Passkeys, by the accounts that they are of.
 
 use bailiwick_datalog::Timestamp;
 use sqlx::FromRow;
@@ -142,51 +142,4 @@ pub(crate) async fn note_use(
         .execute(&mut **change)
         .await?;
     Ok(())
-}
-
-/// Keeps a challenge until its answer comes or its time is over; forgets those whose time is.
-/// `false` when there are `most` already.
-pub(crate) async fn keep_challenge(
-    change: &mut Change,
-    challenge: [u8; 16],
-    bound_to: [u8; 32],
-    state: &[u8],
-    (now, expires_at): (Timestamp, Timestamp),
-    most: i64,
-) -> Result<bool, StoreError> {
-    sqlx::query("DELETE FROM passkey_challenges WHERE expires_at <= ?")
-        .bind(to_db(now))
-        .execute(&mut **change)
-        .await?;
-    let inserted = sqlx::query(
-        "INSERT INTO passkey_challenges (challenge, bound_to, state, expires_at)
-         SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM passkey_challenges) < ?",
-    )
-    .bind(challenge.to_vec())
-    .bind(bound_to.to_vec())
-    .bind(state)
-    .bind(to_db(expires_at))
-    .bind(most)
-    .execute(&mut **change)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
-}
-
-/// Uses up a challenge, and gives back what was kept with it: `None` when there is none such, its
-/// time is over, or its answer is good for something else.
-pub(crate) async fn use_challenge(
-    change: &mut Change,
-    challenge: [u8; 16],
-    bound_to: [u8; 32],
-    now: Timestamp,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    Ok(sqlx::query_scalar(
-        "DELETE FROM passkey_challenges WHERE challenge = ? AND bound_to = ? AND expires_at > ?
-         RETURNING state",
-    )
-    .bind(challenge.to_vec())
-    .bind(bound_to.to_vec())
-    .bind(to_db(now))
-    .fetch_optional(&mut **change)
-    .await?)
 }

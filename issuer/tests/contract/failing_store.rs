@@ -83,13 +83,13 @@ async fn database_locked_by_somebody_else_refuses_and_loses_nothing() {
     assert_eq!(world.poll(&open).await.status, 200);
 }
 
-async fn connect(world: &World) -> sqlx::SqlitePool {
+pub(crate) async fn connect(world: &World) -> sqlx::SqlitePool {
     let options =
         sqlx::sqlite::SqliteConnectOptions::new().filename(world.file("issuer/issuer.sqlite"));
     sqlx::SqlitePool::connect_with(options).await.unwrap()
 }
 
-async fn tamper(world: &World, sql: &'static str) {
+pub(crate) async fn tamper(world: &World, sql: &'static str) {
     let pool = connect(world).await;
     sqlx::query(sql).execute(&pool).await.unwrap();
     pool.close().await;

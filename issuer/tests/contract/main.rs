@@ -42,6 +42,7 @@ mod narrowing_by_hand;
 mod notifying;
 mod oauth_client;
 mod open_pages;
+mod passkey_attempts;
 mod passkeys;
 mod roles;
 mod self_approval;

@@ -10,14 +10,14 @@ use crate::{
     },
 };
 
-const HERE: &str = "http://localhost:8400";
+pub(crate) const HERE: &str = "http://localhost:8400";
 const RULE: &str = "passkey access=write";
 
-async fn begin_adding(browser: &mut Browser) -> Reply {
+pub(crate) async fn begin_adding(browser: &mut Browser) -> Reply {
     browser.send("/me/passkeys/begin", &[]).await
 }
 
-async fn add(browser: &mut Browser, passkey: &mut Authenticator, name: &str) -> Reply {
+pub(crate) async fn add(browser: &mut Browser, passkey: &mut Authenticator, name: &str) -> Reply {
     let begun = begin_adding(browser).await;
     if begun.status != 200 {
         return begun;
@@ -29,7 +29,7 @@ async fn add(browser: &mut Browser, passkey: &mut Authenticator, name: &str) -> 
 }
 
 /// An issuer under the rule, and `ada` with a passkey.
-async fn touching() -> (World, Browser, Authenticator) {
+pub(crate) async fn touching() -> (World, Browser, Authenticator) {
     let (world, mut ada) = World::with_approver_at(HERE).await;
     rules(&world, &[RULE]).await;
     let mut passkey = Authenticator::new(7, HERE);
@@ -39,7 +39,7 @@ async fn touching() -> (World, Browser, Authenticator) {
 }
 
 /// The challenge for a form as it stands.
-async fn challenge(browser: &mut Browser, form: &ApprovalForm) -> Value {
+pub(crate) async fn challenge(browser: &mut Browser, form: &ApprovalForm) -> Value {
     let fields: Vec<(&str, &str)> = form.fields.iter().map(|(n, v)| (&**n, &**v)).collect();
     let reply = browser
         .post(&format!("{}/passkey", form.path), &fields)
@@ -48,7 +48,7 @@ async fn challenge(browser: &mut Browser, form: &ApprovalForm) -> Value {
     reply.json()["passkey"].clone()
 }
 
-async fn touched(
+pub(crate) async fn touched(
     browser: &mut Browser,
     form: &ApprovalForm,
     passkey: &mut Authenticator,
@@ -57,7 +57,10 @@ async fn touched(
     form.clone().with("passkey", &passkey.signs(&options))
 }
 
-async fn signs_in(world: &World, passkey: &mut Authenticator) -> (Browser, Reply, String) {
+pub(crate) async fn signs_in(
+    world: &World,
+    passkey: &mut Authenticator,
+) -> (Browser, Reply, String) {
     let mut browser = world.browser();
     let csrf = browser.get("/sign-in").await.hidden("csrf");
     let begun = browser

@@ -70,13 +70,16 @@ impl From<PasskeyError> for Failure {
             PasskeyError::Taken | PasskeyError::Name | PasskeyError::TooMany => {
                 Fault::InvalidPasskey
             }
-            PasskeyError::Busy => Fault::TooManyAttempts,
+            PasskeyError::Wait(_) => Fault::TooManyAttempts,
             PasskeyError::NotFresh => Fault::FreshSignInNeeded,
             PasskeyError::NotFound => Fault::PasskeyNotFound,
             PasskeyError::Unavailable(_) => Fault::Unavailable,
         };
         match error {
             PasskeyError::Unavailable(cause) => cause.into(),
+            PasskeyError::Wait(wait) => {
+                Self::new(fault, sentence(&error.to_string())).after(wait.retry_after)
+            }
             other => Self::new(fault, sentence(&other.to_string())),
         }
     }
