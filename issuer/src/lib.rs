@@ -44,6 +44,7 @@ mod people;
 mod pulse;
 mod revocation_feed;
 mod rules;
+mod sealing;
 mod secret;
 mod store;
 mod text;

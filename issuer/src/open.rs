@@ -31,6 +31,7 @@ use crate::{
         provider::{IdentityProvider, Provider},
     },
     pulse::Pulse,
+    sealing::Sealer,
     secret::{Secret, SecretDigest},
     store::{Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -121,7 +122,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
     let documents = config.documents.unwrap_or_else(|| Arc::new(HttpDocuments));
     let identities = config
         .identity_provider
-        .map(|provider| identities(provider, &site));
+        .map(|provider| identities(provider, &site, &config.entropy));
     let setup_link = setup_link(&store, &config.clock, &config.entropy).await?;
     Ok(Core {
         catalogue: Catalogue::new(source, config.audience.clone(), Arc::clone(&config.clock)),
@@ -160,11 +161,16 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
 }
 
 /// The way to the identity provider, and what its groups may do here.
-fn identities(config: IdentityProvider, site: &Site) -> Result<Identities, OpenError> {
+fn identities(
+    config: IdentityProvider,
+    site: &Site,
+    entropy: &Entropy,
+) -> Result<Identities, OpenError> {
     let unusable = |why: String| OpenError::IdentityProvider(why);
     let redirect = site.url("/sign-in/identity/return");
     let provider = Provider::new(config, redirect).map_err(|e| unusable(e.to_string()))?;
-    Identities::new(provider).map_err(|e| unusable(e.to_string()))
+    let sealer = Sealer::new(entropy).map_err(|e| unusable(e.to_string()))?;
+    Identities::new(provider, sealer).map_err(|e| unusable(e.to_string()))
 }
 
 /// The published keys. The number goes up when the content changes, so that verifiers never

@@ -1,22 +1,17 @@
 //! Signing in with an identity provider: which account a vouched-for person is.
 //!
-//! An attempt belongs to the browser that began it and is used up by its first answer. A person
-//! is known by the provider's subject alone; their roles are those of their groups, anew at each
-//! sign-in, and without one they do not come in. A user name that is taken is never taken over.
-
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+//! An [`Attempt`] belongs to the browser that began it, which keeps it; the store knows those that
+//! signed somebody in until they end, so that none does twice. A person is known by the provider's
+//! subject alone; their roles are those of their groups, anew at each sign-in, and without one they
+//! do not come in. A user name that is taken is never taken over.
 
 use bailiwick_datalog::Principal;
-use openidconnect::{Nonce, PkceCodeVerifier};
 use serde_json::json;
 use thiserror::Error;
 use url::Url;
 
 use super::{
+    attempt::{Attempt, LIFETIME, MAX_NEXT_BYTES},
     ceiling::Ceiling,
     provider::{Provider, ProviderError, Vouched},
     roles::{Roles, UnknownRole},
@@ -27,16 +22,10 @@ use crate::{
     audit::AuditLogError,
     core::{Core, Unavailable},
     ids::fresh_id,
-    secret::{Secret, SecretDigest},
-    store::{Account, Change, StoreError, accounts, identities},
+    sealing::Sealer,
+    secret::Secret,
+    store::{Account, Change, StoreError, accounts, clients, identities},
 };
-
-/// How long a person may take at the provider.
-const LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// Most attempts kept; past it, new ones have to wait for old ones to end.
-const MAX_ATTEMPTS: usize = 10_000;
-/// Most bytes of where those attempts lead, all of them together.
-const MAX_PATH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why nobody was signed in.
 #[derive(Debug, Error)]
@@ -47,9 +36,11 @@ pub(crate) enum IdentityError {
     /// The answer belongs to no attempt of this browser, or came too late.
     #[error("this sign-in did not begin in this browser, or took too long; begin again")]
     NoAttempt,
-    /// Too many have begun.
-    #[error("too many people are signing in; try again in a moment")]
-    TooMany,
+    /// Where it is to lead does not fit the browser's cookie.
+    #[error(
+        "the address that you were on the way to is too long to be kept while you are at the identity provider; sign in first, then begin again there"
+    )]
+    LongWay,
     /// The answer is not the provider's.
     #[error("the answer does not name the identity provider that you were sent to")]
     OtherProvider,
@@ -93,22 +84,19 @@ impl From<AuditLogError> for IdentityError {
     }
 }
 
-/// The provider with the attempts that are under way.
+/// The provider, what its groups may do here, and what seals the attempts under way.
 pub(crate) struct Identities {
     provider: Provider,
     roles: Vec<(String, Roles)>,
-    attempts: Mutex<HashMap<[u8; 32], Attempt>>,
+    sealer: Sealer,
 }
 
-struct Attempt {
-    browser: SecretDigest,
-    nonce: Nonce,
-    verifier: PkceCodeVerifier,
-    next: Option<String>,
-    /// The provider said that its answers name it.
-    answers_name_it: bool,
-    /// On the monotonic clock.
-    ends: Duration,
+/// A browser on its way to the provider.
+pub(crate) struct Departing {
+    /// Where it goes.
+    pub(crate) address: Url,
+    /// What it keeps meanwhile.
+    pub(crate) kept: Secret,
 }
 
 /// What a browser brings back from the provider.
@@ -117,6 +105,8 @@ pub(crate) struct Returned {
     pub(crate) state: String,
     pub(crate) code: Option<String>,
     pub(crate) issuer: Option<String>,
+    /// What it was given to keep.
+    pub(crate) kept: Secret,
 }
 
 impl Identities {
@@ -124,13 +114,13 @@ impl Identities {
     ///
     /// # Errors
     /// [`UnknownRole`].
-    pub(crate) fn new(provider: Provider) -> Result<Self, UnknownRole> {
+    pub(crate) fn new(provider: Provider, sealer: Sealer) -> Result<Self, UnknownRole> {
         let groups = provider.config().roles.iter();
         let roles = groups.map(|(group, words)| Ok((group.clone(), Roles::read(words)?)));
         Ok(Self {
             roles: roles.collect::<Result<_, UnknownRole>>()?,
             provider,
-            attempts: Mutex::default(),
+            sealer,
         })
     }
 
@@ -146,37 +136,10 @@ impl Identities {
             auditor: all.auditor || roles.auditor,
         })
     }
-
-    fn keep(&self, state: &Secret, attempt: Attempt, now: Duration) -> Result<(), IdentityError> {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.retain(|_, attempt| now < attempt.ends);
-        let paths = attempts.values().chain([&attempt]);
-        let bytes: usize = paths
-            .filter_map(|attempt| attempt.next.as_ref().map(String::len))
-            .sum();
-        if attempts.len() >= MAX_ATTEMPTS || bytes > MAX_PATH_BYTES {
-            return Err(IdentityError::TooMany);
-        }
-        attempts.insert(key(state.digest()), attempt);
-        Ok(())
-    }
-
-    fn take(&self, state: &str, browser: SecretDigest, now: Duration) -> Option<Attempt> {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(Secret::received(state).digest());
-        let mine = attempts.get(&key)?.browser == browser;
-        // Another browser's answer does not use up the attempt it would like to be.
-        let attempt = if mine { attempts.remove(&key) } else { None };
-        attempt.filter(|attempt| now < attempt.ends)
-    }
-}
-
-fn key(digest: SecretDigest) -> [u8; 32] {
-    digest.as_slice().try_into().unwrap_or_default()
 }
 
 impl Core {
-    /// Sends a browser to the provider. Returns where.
+    /// Sends a browser to the provider.
     ///
     /// # Errors
     /// [`IdentityError`].
@@ -184,33 +147,30 @@ impl Core {
         &self,
         browser: &Secret,
         next: Option<String>,
-    ) -> Result<Url, IdentityError> {
+    ) -> Result<Departing, IdentityError> {
         let identities = self.identities.as_ref().ok_or(IdentityError::NoProvider)?;
-        let state = Secret::generate(&self.entropy);
-        let (nonce, verifier) = (
-            Secret::generate(&self.entropy),
-            Secret::generate(&self.entropy),
-        );
+        if next
+            .as_ref()
+            .is_some_and(|next| next.len() > MAX_NEXT_BYTES)
+        {
+            return Err(IdentityError::LongWay);
+        }
+        let [state, nonce, verifier] = [(); 3].map(|()| Secret::generate(&self.entropy));
         let departure = identities.provider.departure(&state, nonce, verifier).await;
         let departure = departure.inspect_err(|cause| tracing::warn!(%cause, "no provider"))?;
-        let now = self.clock.now().monotonic;
-        let attempt = Attempt {
-            browser: browser.digest(),
-            nonce: departure.nonce,
-            verifier: departure.verifier,
-            next,
-            answers_name_it: departure.answers_name_it,
-            ends: now.saturating_add(LIFETIME),
-        };
-        identities.keep(&state, attempt, now)?;
-        Ok(departure.address)
+        let address = departure.address.clone();
+        let attempt = Attempt::begin(state, departure, next, self.clock.now().monotonic);
+        let kept = attempt.seal(&identities.sealer, &self.entropy, browser);
+        let kept = kept.map_err(|cause| Unavailable::Internal(cause.to_string()))?;
+        Ok(Departing { address, kept })
     }
 
     /// Signs a browser in with what it brings back from the provider, under a fresh cookie; the
     /// session it had ends. Returns where it wanted to go as well.
     ///
     /// # Errors
-    /// [`IdentityError`]; the attempt is used up, unless it was another browser's.
+    /// [`IdentityError`]. After any but [`IdentityError::NoAttempt`] the browser is to keep the
+    /// attempt no longer; an answer to none of its attempts leaves it the one it has.
     pub(crate) async fn finish_identity(
         &self,
         browser: &Secret,
@@ -219,8 +179,10 @@ impl Core {
     ) -> Result<(SignedInBrowser, Option<String>), IdentityError> {
         let identities = self.identities.as_ref().ok_or(IdentityError::NoProvider)?;
         let now = self.clock.now();
-        let attempt = identities.take(&returned.state, browser.digest(), now.monotonic);
+        let attempt = Attempt::open(&identities.sealer, &returned.kept, browser, now.monotonic);
+        let attempt = attempt.filter(|attempt| attempt.is_answered_by(&returned.state));
         let attempt = attempt.ok_or(IdentityError::NoAttempt)?;
+        let (mark, next) = (attempt.mark(), attempt.next);
         let issuer = identities.provider.config().issuer.as_str();
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
         let is_from_there = match &returned.issuer {
@@ -248,6 +210,12 @@ impl Core {
         };
         let roles = identities.roles_of(&vouched.groups);
         let mut change = self.store.change().await?;
+        let kept_until = now.utc.checked_add(LIFETIME);
+        let kept_until =
+            kept_until.ok_or_else(|| Unavailable::Internal("time overflows".to_owned()))?;
+        if !clients::use_assertion(&mut change, &mark, kept_until, now.utc).await? {
+            return Err(IdentityError::NoAttempt);
+        }
         let account = match self.account_of(&mut change, issuer, &vouched, roles).await {
             Ok(account) => account,
             Err(IdentityError::Unavailable(cause)) => return Err(cause.into()),
@@ -271,7 +239,7 @@ impl Core {
             .start_browser(&mut change, account, before, now.utc)
             .await?;
         self.seal(change, now.utc, "signed_in", fields).await?;
-        Ok((signed_in, attempt.next))
+        Ok((signed_in, next))
     }
 
     async fn account_of(

@@ -3,6 +3,7 @@
 //! What is decided about requests is [`crate::approval`]'s.
 
 pub(crate) mod accounts;
+pub(crate) mod attempt;
 pub(crate) mod authority;
 pub(crate) mod ceiling;
 pub(crate) mod delegations;

@@ -1,9 +1,12 @@
-//! The three cookies, and the form token derived from them.
+//! The cookies, and the form token derived from them.
 //!
 //! `session` is a signed-in browser; `visitor` ties the forms before sign-in to a browser;
 //! `authorize` ties clients' requests for codes to the browser that brought them, whoever signs
-//! in there. All are random secrets. The token in each form is a hash of the cookie, so another site
+//! in there. These are random secrets. `identity` is what a browser keeps while it is at the
+//! identity provider: sealed, so that it says nothing to anybody else. The token in each form is a hash of the cookie, so another site
 //! can neither read nor make it, and nothing needs to be stored.
+
+use std::ops::RangeInclusive;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,6 +18,8 @@ use crate::{config::Site, secret::Secret};
 const FORM_DOMAIN: &[u8] = b"bailiwick form v1\0";
 /// Length of a secret's text.
 const SECRET_BYTES: usize = 43;
+/// Longest sealed text: with its name it is what browsers keep, 4,096 bytes.
+const MAX_SEALED_BYTES: usize = 4_064;
 
 /// Which cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub(crate) enum Cookie {
     Visitor,
     /// A browser that brought a client's request for a code.
     Began,
+    /// What a browser keeps while it is at the identity provider.
+    Identity,
 }
 
 impl Cookie {
@@ -38,6 +45,15 @@ impl Cookie {
             (Self::Visitor, true) => "__Host-bailiwick_visitor",
             (Self::Began, false) => "bailiwick_authorize",
             (Self::Began, true) => "__Host-bailiwick_authorize",
+            (Self::Identity, false) => "bailiwick_identity",
+            (Self::Identity, true) => "__Host-bailiwick_identity",
+        }
+    }
+
+    fn lengths(self) -> RangeInclusive<usize> {
+        match self {
+            Self::Session | Self::Visitor | Self::Began => SECRET_BYTES..=SECRET_BYTES,
+            Self::Identity => SECRET_BYTES..=MAX_SEALED_BYTES,
         }
     }
 
@@ -56,7 +72,7 @@ impl Cookie {
         let plain = value
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        (single && plain && value.len() == SECRET_BYTES).then(|| Secret::received(value))
+        (single && plain && self.lengths().contains(&value.len())).then(|| Secret::received(value))
     }
 
     /// The `Set-Cookie` that plants it, for `max_age_s` seconds or until the browser closes.
@@ -138,6 +154,13 @@ mod tests {
             text.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"),
             "{text}"
         );
+        let kept = Cookie::Identity.plant(&site("https://a.example"), &secret, Some(600));
+        let text = kept.to_str().unwrap();
+        assert!(text.starts_with("__Host-bailiwick_identity="), "{text}");
+        assert!(
+            text.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=600"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -153,6 +176,13 @@ mod tests {
         assert!(read(&format!("{pair}; {pair}")).is_none());
         assert!(read("bailiwick_session=short").is_none());
         assert!(read("bailiwick_visitor=x").is_none());
+        for (length, good) in [(4_064, true), (4_065, false)] {
+            let line = format!("bailiwick_identity={}", "a".repeat(length));
+            let kept = Cookie::Identity.read(&site, &headers(&line));
+            assert_eq!(kept.is_some(), good, "{length}");
+            let line = format!("bailiwick_session={}", "a".repeat(length));
+            assert!(read(&line).is_none());
+        }
     }
 
     #[test]

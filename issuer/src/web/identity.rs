@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::HeaderMap,
-    response::{IntoResponse, Redirect, Response},
+    http::{HeaderMap, header},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 
@@ -19,7 +19,10 @@ use super::{
     sign_in::{Next, signed_in},
     to_the_end,
 };
-use crate::people::identity::{IdentityError, Returned};
+use crate::people::{
+    attempt::LIFETIME,
+    identity::{IdentityError, Returned},
+};
 
 /// `GET /sign-in/identity?next=PATH`
 pub(crate) async fn begin(
@@ -28,9 +31,12 @@ pub(crate) async fn begin(
     visitor: Visitor,
 ) -> Result<Response, PageFailure> {
     let next = next.path().map(|path| path.as_str().to_owned());
-    let address = core.begin_identity(&visitor.cookie, next).await;
-    let address = address.map_err(|error| Failure::from(error).back_to("/sign-in"))?;
-    Ok(visitor.show(Redirect::to(address.as_str())))
+    let departing = core.begin_identity(&visitor.cookie, next).await;
+    let departing = departing.map_err(|error| Failure::from(error).back_to("/sign-in"))?;
+    let site = &core.settings.site;
+    let kept = Cookie::Identity.plant(site, &departing.kept, Some(LIFETIME.as_secs()));
+    let away = Redirect::to(departing.address.as_str());
+    Ok(visitor.show((AppendHeaders([(header::SET_COOKIE, kept)]), away)))
 }
 
 /// What the provider sends a browser back with. What else it sends means nothing here.
@@ -51,18 +57,28 @@ pub(crate) async fn finish(
     let back = |failure: Failure| failure.back_to("/sign-in");
     let browser = Cookie::Visitor.read(site, &headers);
     let before = before(site, &headers);
-    let (Some(browser), Some(state)) = (browser, answer.state) else {
+    let kept = Cookie::Identity.read(site, &headers);
+    let (Some(browser), Some(kept), Some(state)) = (browser, kept, answer.state) else {
         return Err(back(IdentityError::NoAttempt.into()).into());
     };
     let returned = Returned {
         state,
         code: answer.code,
         issuer: answer.iss,
+        kept,
     };
     let issuer = Arc::clone(&core);
     let finished =
         to_the_end(async move { issuer.finish_identity(&browser, returned, before).await });
-    let (browser, next) = finished.await.map_err(Failure::from).map_err(back)?;
-    let next = next.as_deref().and_then(LocalPath::parse);
-    Ok(signed_in(&core, &browser, next).into_response())
+    let answer = match finished.await {
+        Ok((browser, next)) => {
+            let next = next.as_deref().and_then(LocalPath::parse);
+            signed_in(&core, &browser, next).into_response()
+        }
+        // Whoever sends a browser here with an answer of their own ends nothing that it began.
+        Err(IdentityError::NoAttempt) => return Err(back(IdentityError::NoAttempt.into()).into()),
+        Err(error) => PageFailure::from(back(Failure::from(error))).into_response(),
+    };
+    let used = AppendHeaders([(header::SET_COOKIE, Cookie::Identity.remove(site))]);
+    Ok((used, answer).into_response())
 }

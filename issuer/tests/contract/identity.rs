@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What the provider says, and how it was asked.
-struct Lies {
+pub(crate) struct Lies {
     issuer: String,
     /// Claims that replace the true ones; `null` leaves one out.
     claims: Mutex<Value>,
@@ -31,7 +31,7 @@ struct Lies {
     refuses: Mutex<bool>,
     /// It promises to name itself in its answers.
     names_itself: Mutex<bool>,
-    nonce: Mutex<String>,
+    pub(crate) nonce: Mutex<String>,
     asked: Mutex<BTreeMap<String, String>>,
 }
 
@@ -99,7 +99,7 @@ async fn token(
 }
 
 /// An issuer that trusts a provider, and the provider.
-async fn trusting() -> (World, Arc<Lies>) {
+pub(crate) async fn trusting() -> (World, Arc<Lies>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let lies = Arc::new(Lies {
@@ -142,7 +142,7 @@ async fn trusting() -> (World, Arc<Lies>) {
 }
 
 /// Goes to the provider; what the browser is sent there with.
-async fn departs(browser: &mut Browser, lies: &Lies) -> Url {
+pub(crate) async fn departs(browser: &mut Browser, lies: &Lies) -> Url {
     assert!(
         browser
             .get("/sign-in")
@@ -157,18 +157,18 @@ async fn departs(browser: &mut Browser, lies: &Lies) -> Url {
     address
 }
 
-fn parameter(address: &Url, name: &str) -> String {
+pub(crate) fn parameter(address: &Url, name: &str) -> String {
     let mut pairs = address.query_pairs();
     pairs.find(|(n, _)| n == name).unwrap().1.into_owned()
 }
 
-async fn returns(browser: &mut Browser, state: &str, more: &str) -> Reply {
+pub(crate) async fn returns(browser: &mut Browser, state: &str, more: &str) -> Reply {
     let path = format!("/sign-in/identity/return?state={state}{more}");
     browser.get(&path).await
 }
 
 /// There and back.
-async fn signs_in(world: &World, lies: &Lies) -> (Browser, Reply) {
+pub(crate) async fn signs_in(world: &World, lies: &Lies) -> (Browser, Reply) {
     let mut browser = world.browser();
     let state = parameter(&departs(&mut browser, lies).await, "state");
     let reply = returns(&mut browser, &state, "&code=c").await;

@@ -37,6 +37,7 @@ mod feeds;
 mod harness;
 mod hostile_text;
 mod identity;
+mod identity_attempts;
 mod metadata;
 mod narrowing_by_hand;
 mod notifying;

@@ -180,7 +180,7 @@ impl From<IdentityError> for Failure {
         let fault = match &error {
             IdentityError::NoProvider => Fault::NoIdentityProvider,
             IdentityError::NoAttempt => Fault::SignInNotBegun,
-            IdentityError::TooMany => Fault::TooManyAttempts,
+            IdentityError::LongWay => Fault::MalformedAddress,
             IdentityError::Provider(ProviderError::Unusable(_)) => Fault::ProviderUnavailable,
             IdentityError::OtherProvider
             | IdentityError::Refused
