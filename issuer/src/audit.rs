@@ -14,12 +14,15 @@ use std::{
 
 use bailiwick_datalog::Timestamp;
 use bailiwick_verifier::audit::{AuditError as ChainError, Chain};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 /// Longest line that is written, its line break included, and that [`read_tail`] is sure to find
 /// whole behind another that was cut short.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
+
+/// The file can be written again; what failed meanwhile did not happen.
+const RESUMED: &str = "audit_resumed";
 
 /// Why an event could not be recorded, or the file not be opened.
 #[derive(Debug, Error)]
@@ -42,9 +45,6 @@ pub enum AuditLogError {
         /// How many, with the line break.
         bytes: u64,
     },
-    /// An earlier failure left the file in an unknown state.
-    #[error("the audit file is not usable after an earlier failure")]
-    Unusable,
 }
 
 /// The open audit file.
@@ -56,7 +56,8 @@ struct Writer {
     /// Length of the file up to the last whole line.
     length: u64,
     chain: Chain,
-    usable: bool,
+    /// The last attempt to write failed, and may have left half a line.
+    failed: bool,
 }
 
 impl AuditLog {
@@ -101,13 +102,21 @@ impl AuditLog {
             file,
             length,
             chain,
-            usable: true,
+            failed: false,
         }))))
     }
 
-    /// True while events can be recorded, as far as is known.
-    pub(crate) fn is_usable(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).usable
+    /// Whether events can be recorded, as far as the last attempt shows. After one that failed
+    /// another is made, which nobody's request has to wait for.
+    ///
+    /// # Errors
+    /// [`AuditLogError`] of that attempt.
+    pub(crate) async fn check(&self, at: Timestamp) -> Result<(), AuditLogError> {
+        let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner).failed;
+        match failed {
+            true => self.record(at, RESUMED, Value::Object(Map::new())).await,
+            false => Ok(()),
+        }
     }
 
     /// Records an event and returns once it is on disk.
@@ -133,9 +142,6 @@ impl AuditLog {
 
 impl Writer {
     fn write(&mut self, at: Timestamp, event: &str, fields: Value) -> Result<(), AuditLogError> {
-        if !self.usable {
-            return Err(AuditLogError::Unusable);
-        }
         let mut next = self.chain.clone();
         let mut line = next
             .append(at, event, fields)
@@ -145,19 +151,16 @@ impl Writer {
         if bytes > MAX_LINE_BYTES {
             return Err(AuditLogError::TooLong { bytes });
         }
+        if self.failed {
+            // Half a line must not stay in front of this one.
+            self.file.set_len(self.length)?;
+        }
         let written = self
             .file
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
-            // Half a line must not stay in front of the next one.
-            self.usable = self
-                .file
-                .set_len(self.length)
-                .and_then(|()| self.file.sync_data())
-                .is_ok();
-            return Err(error.into());
-        }
+        self.failed = written.is_err();
+        written?;
         self.length = self.length.saturating_add(bytes);
         self.chain = next;
         Ok(())
@@ -271,25 +274,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn line_that_cannot_be_written_is_refused_and_so_is_every_later_one() {
-        // A device on which every write fails for lack of space, and which cannot be cut back.
-        let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let writer = Writer {
-            file,
-            length: 0,
-            chain: Chain::new(),
-            usable: true,
-        };
-        let log = AuditLog(Arc::new(Mutex::new(writer)));
-        assert!(matches!(
-            log.record(AT, "one", json!({})).await,
-            Err(AuditLogError::Io(_))
-        ));
-        assert!(!log.is_usable());
-        assert!(matches!(
-            log.record(AT, "two", json!({})).await,
-            Err(AuditLogError::Unusable)
-        ));
+    async fn line_that_cannot_be_written_is_refused_and_the_next_is_tried_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::open(dir.path()).unwrap();
+        log.record(AT, "one", json!({})).await.unwrap();
+        // On this handle every write fails for lack of space, and nothing can be cut back.
+        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let good = std::mem::replace(&mut log.0.lock().unwrap().file, full);
+        log.check(AT).await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(
+                log.record(AT, "two", json!({})).await,
+                Err(AuditLogError::Io(_))
+            ));
+            assert!(log.check(AT).await.is_err());
+        }
+        // Half a line was left behind.
+        let path = dir.path().join("issuer.jsonl");
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(b"{\"event\":\"tw");
+        fs::write(&path, text).unwrap();
+        log.0.lock().unwrap().file = good;
+        log.check(AT).await.unwrap();
+        log.record(AT, "two", json!({})).await.unwrap();
+        assert_eq!(verify(lines(dir.path())).unwrap().lines, 3);
+        assert!(lines(dir.path())[1].contains(RESUMED));
     }
 
     #[test]

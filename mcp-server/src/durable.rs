@@ -16,14 +16,21 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .parent()
         .ok_or_else(|| io::Error::other("the path has no directory"))?;
     let temporary = path.with_extension("tmp");
+    write_whole(&temporary, content).inspect_err(|_| {
+        // On a disk that is full, half a file would only be in the way.
+        let _ = fs::remove_file(&temporary);
+    })?;
+    fs::rename(&temporary, path)?;
+    sync_directory(parent)
+}
+
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     private(&mut options);
-    let mut file = options.open(&temporary)?;
+    let mut file = options.open(path)?;
     file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_directory(parent)
+    file.sync_all()
 }
 
 /// Makes a directory that only its owner can enter, with everything above it.

@@ -251,7 +251,8 @@ async fn healthz() -> Json<Value> {
 /// Ready means: a call could be allowed now. Keys are known, the revocation list is fresh, and
 /// the audit record and the ledger took the last line.
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    let age = shared.revocations.age(shared.clock.now().monotonic);
+    let now = shared.clock.now();
+    let age = shared.revocations.age(now.monotonic);
     let fresh = age.is_some_and(|age| age <= shared.revocations.max_staleness());
     if shared.trust.current().is_none() {
         return problem(
@@ -267,14 +268,14 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
             "there is no fresh revocation list",
         );
     }
-    if shared.server.recorder.is_failing() {
+    if !shared.server.recorder.is_writing(now.utc).await {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "audit_unavailable",
             "the audit record cannot be written",
         );
     }
-    if shared.server.ledger.is_failing() {
+    if shared.server.ledger.is_failing(now.utc) {
         return problem(
             StatusCode::SERVICE_UNAVAILABLE,
             LEDGER_UNAVAILABLE,

@@ -39,7 +39,16 @@ pub(crate) const MAX_USES: usize = 100_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     queue: mpsc::Sender<Job>,
-    failing: Arc<AtomicBool>,
+    health: Arc<Health>,
+}
+
+/// What the ledger's thread says of itself.
+#[derive(Debug, Default)]
+struct Health {
+    /// The last attempt to write failed.
+    failing: AtomicBool,
+    /// An attempt that nobody's call waits for is under way.
+    trying: AtomicBool,
 }
 
 /// Why a call may not be made.
@@ -58,7 +67,14 @@ pub(crate) enum NotCounted {
 }
 
 #[derive(Debug)]
-struct Job {
+enum Job {
+    Count(Count),
+    /// Whether the file can be written again.
+    Try(Timestamp),
+}
+
+#[derive(Debug)]
+struct Count {
     claim: Claim,
     now: Timestamp,
     done: oneshot::Sender<Result<u32, NotCounted>>,
@@ -76,8 +92,8 @@ impl Ledger {
     fn bounded(path: &Path, now: Timestamp, most: usize) -> Result<Self, LedgerOpenError> {
         let file = LedgerFile::open(path, now, most)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let failing = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&failing);
+        let health = Arc::new(Health::default());
+        let noted = Arc::clone(&health);
         std::thread::Builder::new()
             .name("gateway-ledger".to_owned())
             .spawn(move || run(file, jobs, &noted))
@@ -85,7 +101,7 @@ impl Ledger {
                 path: path.to_owned(),
                 source,
             })?;
-        Ok(Self { queue, failing })
+        Ok(Self { queue, health })
     }
 
     /// Counts one more use and returns, when it is durable, which it is.
@@ -94,29 +110,53 @@ impl Ledger {
     /// [`NotCounted`]: the call must not be made.
     pub(crate) async fn count(&self, claim: Claim, now: Timestamp) -> Result<u32, NotCounted> {
         let (done, counted) = oneshot::channel();
-        let job = Job { claim, now, done };
+        let job = Job::Count(Count { claim, now, done });
         let sent = self.queue.send(job).await;
         sent.map_err(|_| NotCounted::NotRecorded)?;
         counted.await.map_err(|_| NotCounted::NotRecorded)?
     }
 
-    /// True while the last attempt to write failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+    /// True while the last attempt to write failed. Has another made then, without waiting for it:
+    /// calls may not come until this says that they can be counted.
+    pub(crate) fn is_failing(&self, now: Timestamp) -> bool {
+        let failing = self.health.failing.load(Ordering::Relaxed);
+        if failing && !self.health.trying.swap(true, Ordering::Relaxed) {
+            // A queue that is full has enough to try.
+            if self.queue.try_send(Job::Try(now)).is_err() {
+                self.health.trying.store(false, Ordering::Relaxed);
+            }
+        }
+        failing
     }
 }
 
-fn run(mut file: LedgerFile, mut jobs: mpsc::Receiver<Job>, failing: &AtomicBool) {
+fn run(mut file: LedgerFile, mut jobs: mpsc::Receiver<Job>, health: &Health) {
     let mut batch = Vec::new();
     while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-        let (counted, failure) = settle(&mut file, &batch);
-        if let Some(error) = &failure {
-            tracing::error!(%error, "the ledger of exact calls cannot be written");
+        let (mut counts, mut attempt) = (Vec::new(), None);
+        for job in batch.drain(..) {
+            match job {
+                Job::Count(count) => counts.push(count),
+                Job::Try(now) => attempt = Some(now),
+            }
         }
-        failing.store(failure.is_some(), Ordering::Relaxed);
-        for (job, counted) in batch.drain(..).zip(counted) {
+        let mut outcome = attempt.map(|now| file.write_anew(now));
+        let (answers, written) = settle(&mut file, &counts);
+        if !counts.is_empty() {
+            outcome = Some(written);
+        }
+        if let Some(written) = outcome {
+            if let Err(error) = &written {
+                tracing::error!(%error, "the ledger of exact calls cannot be written");
+            }
+            health.failing.store(written.is_err(), Ordering::Relaxed);
+        }
+        if attempt.is_some() {
+            health.trying.store(false, Ordering::Relaxed);
+        }
+        for (count, answer) in counts.into_iter().zip(answers) {
             // A caller that no longer waits makes no call; its use is spent.
-            let _ = job.done.send(counted);
+            let _ = count.done.send(answer);
         }
     }
 }
@@ -124,8 +164,8 @@ fn run(mut file: LedgerFile, mut jobs: mpsc::Receiver<Job>, failing: &AtomicBool
 /// Answers all claims of a batch, and makes those counted durable before it returns.
 fn settle(
     file: &mut LedgerFile,
-    batch: &[Job],
-) -> (Vec<Result<u32, NotCounted>>, Option<io::Error>) {
+    batch: &[Count],
+) -> (Vec<Result<u32, NotCounted>>, io::Result<()>) {
     let latest = batch.iter().map(|job| job.now).max();
     let made_room = latest.map_or(Ok(()), |now| file.make_room(batch.len(), now));
     let mut fresh: Vec<Use> = Vec::new();
@@ -140,11 +180,11 @@ fn settle(
         .collect();
     let written = made_room.and_then(|()| file.append(fresh));
     match written {
-        Ok(()) => (answers, None),
+        Ok(()) => (answers, Ok(())),
         Err(error) => {
             let refused =
                 |answer: Result<u32, NotCounted>| answer.and(Err(NotCounted::NotRecorded));
-            (answers.into_iter().map(refused).collect(), Some(error))
+            (answers.into_iter().map(refused).collect(), Err(error))
         }
     }
 }

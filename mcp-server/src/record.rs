@@ -19,6 +19,9 @@ const TOKEN_REFUSED: &str = "token_refused";
 /// What came of a call that was allowed.
 const ENDED: &str = "call_ended";
 
+/// The record can be written again; what was refused meanwhile is not in it.
+const RESUMED: &str = "audit_resumed";
+
 /// Writes decisions and outcomes.
 pub(crate) struct Recorder {
     audit: AuditLog,
@@ -105,9 +108,10 @@ impl Recorder {
             .map(drop)
     }
 
-    /// True while the last attempt to write the audit record failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.audit.is_failing()
+    /// Whether the audit record can be written, as far as the last attempt shows. After one that
+    /// failed another is made: calls may not come until this says that they can be recorded.
+    pub(crate) async fn is_writing(&self, at: Timestamp) -> bool {
+        !self.audit.is_failing() || self.audit.record(at, RESUMED, json!({})).await.is_ok()
     }
 
     /// What the outcome of a call will refer to.

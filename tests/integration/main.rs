@@ -27,6 +27,7 @@ mod corpus;
 mod description;
 mod end_to_end;
 mod exact_calls;
+mod full_disk;
 mod harness;
 mod holding;
 mod hostile_text;

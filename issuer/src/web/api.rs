@@ -17,7 +17,6 @@ use super::{
     openapi::{bodies, requests},
 };
 use crate::{
-    audit::AuditLogError,
     call_reports::ReportError,
     core::Unavailable,
     secret::{Secret, SecretDigest},
@@ -122,9 +121,8 @@ pub(crate) async fn healthz() -> Json<Value> {
 /// `GET /readyz`: the store answers as well, and events can be recorded.
 pub(crate) async fn readyz(State(core): State<App>) -> Result<Json<Value>, Problem> {
     core.store.ping().await.map_err(Unavailable::from)?;
-    if !core.audit.is_usable() {
-        return Err(Unavailable::from(AuditLogError::Unusable).into());
-    }
+    let now = core.clock.now().utc;
+    core.audit.check(now).await.map_err(Unavailable::from)?;
     Ok(Json(json!({"status": "ready"})))
 }
 

@@ -91,6 +91,12 @@ impl LedgerFile {
             ),
         };
         uses.drop_ended(now);
+        if uses.reach().since > now {
+            tracing::warn!(
+                "the ledger of exact calls began when the clock was ahead; sessions issued before \
+                 that moment are refused their exact calls"
+            );
+        }
         Self::written(path, uses).map_err(failed)
     }
 
@@ -130,10 +136,7 @@ impl LedgerFile {
     /// Writes the file anew, without the sessions that are over, when it has grown by enough of
     /// them or has no room for so many uses more.
     pub(super) fn make_room(&mut self, wanted: usize, now: Timestamp) -> io::Result<()> {
-        if self.broken {
-            // Whichever of the two files is there, every use that was acknowledged is in it.
-            *self = Self::open(&self.path, now, self.uses.most()).map_err(io::Error::other)?;
-        }
+        self.mend(now)?;
         let full = self.uses.len().saturating_add(wanted) > self.uses.most();
         let live = self.uses.len();
         let grown = self.lines > live.saturating_mul(2).saturating_add(SLACK);
@@ -144,6 +147,25 @@ impl LedgerFile {
         if self.uses.len() == live && !grown {
             return Ok(());
         }
+        self.replace()
+    }
+
+    /// Writes the file anew, whatever it is like, without the sessions that are over.
+    pub(super) fn write_anew(&mut self, now: Timestamp) -> io::Result<()> {
+        self.mend(now)?;
+        self.uses.drop_ended(now);
+        self.replace()
+    }
+
+    fn mend(&mut self, now: Timestamp) -> io::Result<()> {
+        if self.broken {
+            // Whichever of the two files is there, every use that was acknowledged is in it.
+            *self = Self::open(&self.path, now, self.uses.most()).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self) -> io::Result<()> {
         let nothing = Uses::new(self.uses.reach(), self.uses.most());
         let uses = std::mem::replace(&mut self.uses, nothing);
         // Until this has succeeded, what is at the path may not be what would be written to.

@@ -231,13 +231,13 @@ async fn a_use_that_cannot_be_written_is_refused_and_the_next_is_tried_anew() {
     let job = |call| {
         let (done, _answer) = oneshot::channel();
         let (claim, now) = (claim("s-1", call, 1), NOW);
-        Job { claim, now, done }
+        Count { claim, now, done }
     };
     let whole = scene.bytes();
     // A handle that cannot be written stands for a disk that is full.
     let mut broken = file.with_handle(fs::File::open(&scene.path).unwrap());
     let (answers, failure) = settle(&mut broken, &[job(1), job(1)]);
-    assert!(failure.is_some());
+    assert!(failure.is_err());
     let refused = [Err(NotCounted::NotRecorded), Err(NotCounted::UsedUp)];
     assert_eq!(answers, refused);
     assert_eq!(scene.bytes(), whole);
@@ -256,7 +256,7 @@ async fn a_file_that_could_not_be_written_anew_is_read_again_and_goes_on() {
             until,
             ..claim(session, 1, 1)
         };
-        Job { claim, now, done }
+        Count { claim, now, done }
     };
     let end = Timestamp::from_unix(LATER.unix() + 9);
     assert_eq!(settle(&mut file, &[job("s-1", LATER, NOW)]).0, [Ok(1)]);
@@ -267,12 +267,41 @@ async fn a_file_that_could_not_be_written_anew_is_read_again_and_goes_on() {
     fs::rename(folder, &away).unwrap();
     for _ in 0..2 {
         let (answers, failure) = settle(&mut file, &[job("s-3", end, LATER)]);
-        assert!(failure.is_some());
+        assert!(failure.is_err());
         assert_eq!(answers, [Err(NotCounted::NotRecorded)]);
     }
     fs::rename(&away, folder).unwrap();
     let again = [job("s-2", end, LATER), job("s-3", end, LATER)];
     let (answers, failure) = settle(&mut file, &again);
-    assert!(failure.is_none(), "{failure:?}");
+    assert!(failure.is_ok(), "{failure:?}");
     assert_eq!(answers, [Err(NotCounted::UsedUp), Ok(1)]);
+}
+
+#[tokio::test]
+async fn a_ledger_that_can_be_written_again_is_found_so_without_a_call() {
+    let scene = Scene::new();
+    let ledger = scene.open();
+    assert_eq!(ledger.count(claim("s-1", 1, 1), NOW).await, Ok(1));
+    assert!(!ledger.is_failing(NOW));
+    let folder = scene.path.parent().unwrap();
+    let away = folder.with_extension("away");
+    fs::rename(folder, &away).unwrap();
+    ledger.health.failing.store(true, Ordering::Relaxed);
+    // While the file cannot be replaced, it stays failing however often one asks; a claim that is
+    // refused comes after whatever was tried before it.
+    for _ in 0..3 {
+        assert!(ledger.is_failing(NOW));
+        let answer = ledger.count(claim("s-1", 2, 1), NOW).await;
+        assert_eq!(answer, Err(NotCounted::NotRecorded));
+    }
+    assert!(ledger.is_failing(NOW));
+    fs::rename(&away, folder).unwrap();
+    while ledger.is_failing(NOW) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ledger.count(claim("s-1", 2, 1), NOW).await, Ok(1));
+    assert_eq!(
+        ledger.count(claim("s-1", 1, 1), NOW).await,
+        Err(NotCounted::UsedUp)
+    );
 }

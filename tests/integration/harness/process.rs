@@ -82,6 +82,10 @@ impl Running {
         })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`: the program of that name is not everywhere.

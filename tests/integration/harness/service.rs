@@ -110,6 +110,11 @@ impl Bailiwick {
         self.process.signal(name);
     }
 
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Waits for the end and hands back the folder.
     pub(crate) fn ended(self) -> (Ended, Folder) {
         (self.process.ended(), self.place.folder)
