@@ -4,7 +4,7 @@
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-use crate::harness::agent::Wish;
+use crate::harness::agent::{Wish, outcome};
 use crate::harness::browser::Browser;
 use crate::harness::node;
 use crate::harness::pages::Approver;
@@ -64,12 +64,32 @@ async fn overhang(browser: &Browser) -> i64 {
     browser.evaluate(script).await.as_i64().unwrap()
 }
 
+/// What a person does on a page before it is looked at.
+enum Step {
+    Fill(&'static str, &'static str),
+    Click(&'static str),
+    /// Waits until there is such an element.
+    See(&'static str),
+}
+
 /// What is wrong with a page by day and by night and on narrow screens, in a line each.
 async fn faults(browser: &Browser, axe: &str, url: &str) -> Vec<String> {
+    faults_after(browser, axe, url, &[]).await
+}
+
+/// What is wrong with a page after these steps on it.
+async fn faults_after(browser: &Browser, axe: &str, url: &str, steps: &[Step]) -> Vec<String> {
     let mut faults = Vec::new();
     for (screen, dark) in SCREENS {
         browser.becomes(screen, dark).await;
         browser.goto(url).await;
+        for step in steps {
+            match step {
+                Step::Fill(field, text) => browser.fill(field, text).await,
+                Step::Click(element) => browser.click(element).await,
+                Step::See(element) => drop(browser.find(element).await),
+            }
+        }
         let seen = format!("{url} at {screen:?}, dark: {dark}");
         for wrong in violations(browser, axe).await {
             faults.push(format!("{seen}: {wrong}"));
@@ -161,6 +181,90 @@ async fn no_page_has_a_violation_on_any_screen_by_day_or_night() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(stranger.complaints(), Vec::<String>::new());
+}
+
+/// Answers to what was filled in, exact calls, and what an agent did before.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_of_a_page_has_a_violation_either() {
+    use Step::{Click, Fill, See};
+    let axe = node::source("axe-core/axe.min.js");
+    let servers = Bailiwick::up();
+    let approver = Approver::signs_up(&servers).await;
+    let browser = approver.browser();
+    let first = servers.request(&wish(&["files.read_file"], "Read"), &[]);
+    approver.opens(&first).await.approves().await;
+    let granted = first.granted();
+    let read = |path: &str| {
+        let arguments = json!({ "path": path });
+        outcome(
+            &servers.gateway,
+            &granted.token,
+            "files.read_file",
+            &arguments,
+        )
+    };
+    assert_eq!(read("reports/q3.md"), "allowed");
+    assert_ne!(read("other/q3.md"), "allowed");
+    let counted = ["allowed", "resource_not_granted"];
+    approver.sees_in_session(&granted.session, &counted).await;
+
+    let limited = servers.request(&wish(&["files.read_file"], "Read on"), &[]);
+    let write = r#"files.write_file={"path":"reports/new.md","content":"<b>all</b> of it"}"#;
+    let exact = servers.request(&wish(&[], "Write"), &["--call", write]);
+    let (form, call) = (&limited.approval_url, &exact.approval_url);
+    let issuer = &servers.issuer;
+    let (code, me) = (format!("{issuer}/approve"), format!("{issuer}/me"));
+    let field = "textarea[name='limits.files.read_file']";
+    let opens = || Click("details.further summary");
+    let rows = [
+        (call, vec![See(".calls")]),
+        (
+            call,
+            vec![Fill("#duration", "5m"), Click("#check"), See("#effect")],
+        ),
+        (
+            form,
+            vec![
+                opens(),
+                Fill(field, "path=reports/*"),
+                Click("#check"),
+                See("#effect"),
+                Click("#dry-run summary"),
+                See("#dry-run tbody tr"),
+            ],
+        ),
+        (
+            form,
+            vec![
+                opens(),
+                Fill(field, "path"),
+                Click("#approve"),
+                See("[aria-invalid=true]"),
+            ],
+        ),
+        (
+            form,
+            vec![
+                Fill("#duration", "for ever"),
+                Click("#approve"),
+                See("#problem"),
+            ],
+        ),
+        (
+            &code,
+            vec![
+                Fill("input[name=user_code]", "BCDF-GHJK"),
+                Click("main form button[type=submit]"),
+                See("[role=alert]"),
+            ],
+        ),
+        (&me, vec![See("main")]),
+    ];
+    let mut wrong = Vec::new();
+    for (url, steps) in rows {
+        wrong.extend(faults_after(browser, &axe, url, &steps).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// What has the focus, and whether one sees that it has.

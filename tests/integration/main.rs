@@ -39,6 +39,7 @@ mod passkeys;
 mod people;
 mod policies;
 mod presenting;
+mod preview;
 mod repository;
 mod secrets;
 mod supply_chain;
