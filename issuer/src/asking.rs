@@ -193,6 +193,7 @@ impl Core {
                     "approval": id,
                     "application": application.id.as_str(),
                     "client": ask.client.id,
+                    "client_name": ask.client.name,
                     "identity": identity_json(&ask.identity),
                     "agent": request.agent.as_str(),
                     "request_digest": digest.to_hex(),

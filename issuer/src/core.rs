@@ -19,7 +19,7 @@ use crate::{
     keys::IssuerKeys,
     mint::{Mint, MintError},
     notify::Places,
-    oauth::{document::Fetches, spiffe::SpiffeTrust},
+    oauth::{document::Fetches, self_registered::Registrations, spiffe::SpiffeTrust},
     passkeys::RelyingParty,
     passwords::{HashError, Passwords},
     people::identity::Identities,
@@ -58,6 +58,8 @@ pub(crate) struct Core {
     /// A mint whose key nobody trusts: it finds out whether a request fits a token.
     pub(crate) rehearsal: Mint,
     pub(crate) catalogue: Catalogue,
+    /// Reads the ids of clients that registered themselves.
+    pub(crate) registrations: Registrations,
     /// Where the metadata of clients comes from whose id is a URL.
     pub(crate) documents: Fetches,
     pub(crate) passwords: Passwords,

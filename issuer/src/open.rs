@@ -22,6 +22,7 @@ use crate::{
     notify::{NotifyError, Places},
     oauth::{
         document::{Fetches, HttpDocuments},
+        self_registered::Registrations,
         spiffe::SpiffeTrust,
     },
     passkeys::RelyingParty,
@@ -32,13 +33,15 @@ use crate::{
     },
     pulse::Pulse,
     sealing::Sealer,
-    secret::{Secret, SecretDigest},
+    secret::Secret,
     store::{Store, StoreError},
     throttle::{SharedThrottle, Throttle},
 };
 
 const OPERATOR_TOKEN: &str = "operator.token";
 const GATEWAY_TOKEN: &str = "gateway.token";
+/// In the issuer's own directory.
+const CLIENTS_KEY: &str = "clients.key";
 
 /// Why the issuer does not start.
 #[derive(Debug, Error)]
@@ -94,8 +97,9 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
     let database = state.join("issuer.sqlite");
     let first_start = !database.exists();
     let keys = IssuerKeys::open(&state.join("keys"), first_start, &config.entropy)?;
-    let operator = bearer_file(&config.data_dir.join(OPERATOR_TOKEN), &config.entropy)?;
-    let gateway = bearer_file(&config.data_dir.join(GATEWAY_TOKEN), &config.entropy)?;
+    let operator = secret_file(&config.data_dir.join(OPERATOR_TOKEN), &config.entropy)?.digest();
+    let gateway = secret_file(&config.data_dir.join(GATEWAY_TOKEN), &config.entropy)?.digest();
+    let clients_key = secret_file(&state.join(CLIENTS_KEY), &config.entropy)?;
     if first_start {
         // Made here and not by SQLite, so that it and its companions are private from birth.
         keys::write_private(&database, b"").map_err(io_error(&database))?;
@@ -144,6 +148,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         audit,
         keys,
         key_set: key_set_json,
+        registrations: Registrations::new(clients_key),
         documents: Fetches::new(documents),
         spiffe: config.spiffe.map(SpiffeTrust::new),
         mint,
@@ -223,18 +228,18 @@ fn private_dir(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Reads a bearer token from its file, or makes both.
-fn bearer_file(path: &Path, entropy: &Entropy) -> Result<SecretDigest, OpenError> {
+/// Reads a secret from its file, or makes both.
+fn secret_file(path: &Path, entropy: &Entropy) -> Result<Secret, OpenError> {
     if !path.exists() {
         let text = format!("{}\n", Secret::generate(entropy).expose());
         keys::write_private(path, text.as_bytes()).map_err(io_error(path))?;
     }
     let text = keys::read_private(path)?;
-    let token = text.trim();
-    if token.len() < 32 {
+    let secret = text.trim();
+    if secret.len() < 32 {
         return Err(KeyError::Malformed(path.to_owned()).into());
     }
-    Ok(Secret::received(token).digest())
+    Ok(Secret::received(secret))
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {

@@ -81,7 +81,7 @@ impl Core {
             Unavailable::from(store::StoreError::Damaged(format!("keys of {}", client.id)))
         })?;
         let claims = jwt::verify(assertion, &keys, &CLIENT_ALGORITHMS).ok_or_else(wrong)?;
-        let is_own = claims.sub == client.id && claims.iss.as_deref() == Some(client.id.as_str());
+        let is_own = claims.sub == subject && claims.iss.as_deref() == Some(subject.as_str());
         let now = self.clock.now().utc;
         let ends = self.checked_end(&claims, now).ok_or_else(wrong)?;
         let Some(id) = claims.jti.filter(|_| is_own) else {

@@ -18,7 +18,8 @@ use crate::{
     secret::SecretDigest,
 };
 
-/// Longest client id, in bytes: a metadata document's URL is one.
+/// Longest client id, in bytes: a metadata document's URL is one, and so is what a client
+/// registered by itself.
 pub(crate) const MAX_ID_BYTES: usize = 2_048;
 
 /// How the issuer came to know a client.
@@ -108,6 +109,8 @@ pub(crate) enum Credentials {
 /// A client as the issuer knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
+    /// What pages and the record know it by. Of a client that registered itself the id that it
+    /// sends only begins with this.
     pub(crate) id: String,
     pub(crate) application: Application,
     pub(crate) kind: ClientKind,
@@ -186,7 +189,14 @@ impl Core {
         if let Some(url) = document_url(id) {
             return self.document_client(&url, lookup).await;
         }
-        let known = self.store.client(id).await.map_err(Unavailable::from)?;
+        let known = match self.registrations.read(id) {
+            Some(registration) => {
+                let open = self.store.open_application().await;
+                let open = open.map_err(Unavailable::from)?;
+                open.and_then(|open| registration.client(open))
+            }
+            None => self.store.client(id).await.map_err(Unavailable::from)?,
+        };
         known.ok_or(ClientError::Unknown)
     }
 

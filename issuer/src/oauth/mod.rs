@@ -18,5 +18,6 @@ pub(crate) mod live_token;
 pub(crate) mod pkce;
 pub(crate) mod redirect;
 pub(crate) mod register;
+pub(crate) mod self_registered;
 pub(crate) mod spiffe;
 mod strangers;

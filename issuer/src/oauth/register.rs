@@ -1,24 +1,26 @@
 //! Dynamic client registration (RFC 7591): a program that nobody knows becomes a client.
 //!
 //! It gains nothing but an id under which it may ask; a person still decides each request, on a
-//! page that says nobody has checked the name. What it registers is bounded. How often is not, or
-//! anybody could close the door to everybody else: of many, the oldest that nobody ever approved
-//! are forgotten, and beyond a number the record counts them instead of naming each.
+//! page that says nobody has checked the name. Its id carries what it registered
+//! ([`super::self_registered`]), so nothing is stored and a flood of registrations costs others
+//! nothing: neither room, nor a line of the record each, nor their place. What it asks for is on
+//! the record whenever it asks, with its name.
 
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    client::{AuthMethod, ClientKind, Credentials},
+    client::{AuthMethod, Client, ClientKind, Credentials, MAX_ID_BYTES},
     jwt,
     redirect::{RedirectError, RedirectUri},
+    self_registered,
 };
 use crate::{
     core::{Core, Unavailable},
     ids::fresh_id,
     secret::Secret,
-    store::{NewClient, StoreError, client_room, clients},
+    store::StoreError,
     text::visible_line,
 };
 
@@ -26,8 +28,6 @@ use crate::{
 const MAX_REDIRECTS: usize = 10;
 /// Longest name, in characters.
 const MAX_NAME_CHARS: usize = 100;
-/// Most clients that registered themselves. Past it, those that nobody ever approved give way.
-const MAX_DYNAMIC_CLIENTS: u32 = 10_000;
 /// The name of a client that gives none.
 const UNNAMED_CLIENT: &str = "unnamed program";
 
@@ -61,10 +61,15 @@ pub(crate) enum RegistrationError {
     /// No application takes clients that register themselves.
     #[error("clients cannot register themselves here; ask an operator")]
     Closed,
-    /// There are as many as there may be, and all of them are in use.
-    #[error("too many clients are registered; try again later")]
-    TooMany,
-    /// The client could not be recorded.
+    /// It does not fit an id.
+    #[error(
+        "the id that carries the metadata would have {length} bytes, more than {MAX_ID_BYTES}: register fewer or shorter redirect URIs and keys"
+    )]
+    TooLong {
+        /// How many.
+        length: usize,
+    },
+    /// The store did not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -131,7 +136,7 @@ impl Core {
     /// Registers a client with the application that takes those nobody knows.
     ///
     /// # Errors
-    /// [`RegistrationError`]; nothing is stored then.
+    /// [`RegistrationError`].
     pub(crate) async fn register(
         &self,
         metadata: &Metadata,
@@ -145,41 +150,26 @@ impl Core {
             }
             _ => None,
         };
-        let credentials = profile.credentials(secret.as_ref());
-        let now = self.clock.now().utc;
-        let client_id = fresh_id("cli", &self.entropy);
-        let mut change = self.store.change().await?;
-        let kind = ClientKind::Dynamic;
-        client_room::forget_unused(&mut change, now).await?;
-        if !client_room::make_room(&mut change, kind, MAX_DYNAMIC_CLIENTS, now).await? {
-            return Err(RegistrationError::TooMany);
-        }
-        let new = NewClient {
-            id: &client_id,
-            application: &application.id,
-            kind,
-            name: &profile.name,
-            redirects: &profile.redirects,
-            method: profile.method,
-            credentials: &credentials,
-            created_at: now,
+        let client = Client {
+            id: fresh_id(self_registered::PREFIX, &self.entropy),
+            application,
+            kind: ClientKind::Dynamic,
+            name: profile.name.clone(),
+            redirects: profile.redirects.clone(),
+            credentials: profile.credentials(secret.as_ref()),
         };
-        clients::insert_client(&mut change, &new).await?;
-        let redirects: Vec<&str> = profile.redirects.iter().map(RedirectUri::as_str).collect();
-        let fields = serde_json::json!({
-            "client": client_id,
-            "application": application.id.as_str(),
-            "name": profile.name,
-            "redirect_uris": redirects,
-            "method": profile.method.as_str(),
-        });
-        self.seal_stranger(change, now, kind, "client_registered", fields)
-            .await?;
-        tracing::info!(client = client_id, "client registered itself");
+        let client_id = self.registrations.id_of(&client);
+        let client_id = client_id
+            .ok_or_else(|| Unavailable::Internal("a registration has no id".to_owned()))?;
+        let length = client_id.len();
+        if length > MAX_ID_BYTES {
+            return Err(RegistrationError::TooLong { length });
+        }
+        tracing::debug!(client = client.id, "client registered itself");
         Ok(Registered {
             client_id,
             secret,
-            issued_at: now.unix(),
+            issued_at: self.clock.now().utc.unix(),
             profile,
         })
     }

@@ -203,7 +203,9 @@ impl Core {
         user_name: &str,
         identity: Option<String>,
     ) -> Result<Account, AccountError> {
-        let workload_identity = identity.map(|text| visible_line(&text));
+        // The id that a self-registered client sends says the same as the name it is known by.
+        let known_as = |text: String| self.registrations.name(&text).unwrap_or(text);
+        let workload_identity = identity.map(|text| known_as(visible_line(&text)));
         if workload_identity
             .as_ref()
             .is_some_and(|text| text.is_empty() || text.len() > 2_048)

@@ -1,6 +1,8 @@
 //! Room for clients that nobody registered by hand: which are kept, and which give way.
 //!
-//! Anybody can make as many as they like, so what counts is whether a person ever approved a
+//! They are those whose documents were read, and clients of older versions that registered
+//! themselves; today those carry what they registered in their ids and take no room. Anybody can
+//! make as many as they like, so what counts is whether a person ever approved a
 //! request of one. Those that nobody approved go first, the oldest of them before others, and none
 //! goes while something of it is open: a flood drives out itself.
 

@@ -61,6 +61,8 @@ pub(crate) type App = Arc<Core>;
 
 /// Largest form or JSON body: sixteen times the longest task.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Largest metadata of a client: four times what its id can carry, for what is ignored.
+const MAX_REGISTRATION_BYTES: usize = 8 * 1024;
 /// Largest batch of call decisions.
 const MAX_AUDIT_BYTES: usize = 1024 * 1024;
 /// Requests handled at once; more wait in the accept queue.
@@ -156,7 +158,10 @@ pub(crate) fn router(core: App) -> Router {
         .method_not_allowed_fallback(failure::wrong_method)
         .layer(oauth::cors::any_page());
     let for_local_pages = Router::new()
-        .route("/oauth/register", post(oauth::register))
+        .route(
+            "/oauth/register",
+            post(oauth::register).layer(DefaultBodyLimit::max(MAX_REGISTRATION_BYTES)),
+        )
         .method_not_allowed_fallback(failure::wrong_method)
         .layer(oauth::cors::local_page());
     let (v1, _) = openapi::v1().split_for_parts();

@@ -32,7 +32,7 @@ async fn client_gets_a_token_for_what_was_approved() {
     let form = client
         .asks(&mut browser, Some("tool:files.read_file tool:files.search"))
         .await;
-    assert!(form.page.contains("Inspector") && form.page.contains(&client.id));
+    assert!(form.page.contains("Inspector") && form.page.contains(client.known_as()));
     assert!(form.page.contains("Only claimed"));
     let form = form
         .without("tool", "files.search")

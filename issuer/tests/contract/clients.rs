@@ -96,51 +96,128 @@ async fn metadata_that_cannot_be_used_is_refused_by_name() {
     }
 }
 
-#[tokio::test]
-async fn flood_of_registrations_stops_nobody_and_is_counted_in_the_record() {
-    let world = World::new().await;
-    let metadata = with("client_name", json!("One of many"));
-    for number in 0..200 {
-        let reply = register(&world, &metadata).await;
-        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
+/// Whether the issuer knows a client.
+async fn is_known(client: &Client, world: &World) -> bool {
+    match client.redeem(world, "unknown code").await.oauth() {
+        (400, error) if error == "invalid_grant" => true,
+        (401, error) if error == "invalid_client" => false,
+        other => panic!("{other:?}"),
     }
-    let record = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
-    let named = record.matches("\"event\":\"client_registered\"").count();
-    assert_eq!(named, 100);
-    let counted: Vec<&str> = record
-        .lines()
-        .filter(|line| line.contains("\"event\":\"clients_counted\""))
-        .collect();
-    assert!(
-        matches!(counted[..], [line] if line.contains("\"count\":200")),
-        "{counted:?}"
-    );
-    world.advance(60 * 60);
-    Client::register(&world).await;
-    let record = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
-    assert_eq!(
-        record.matches("\"event\":\"client_registered\"").count(),
-        101
-    );
 }
 
 #[tokio::test]
-async fn client_is_forgotten_after_a_day_unless_somebody_approved_it() {
+async fn flood_of_registrations_takes_no_room_and_drives_nobody_out() {
     let (world, mut browser) = World::with_approver().await;
-    let idle = Client::register(&world).await;
-    let asked = Client::register(&world).await;
-    let approved = Client::register(&world).await;
-    asked.asks(&mut browser, Some("tool:files.search")).await;
-    approved.code(&mut browser, "tool:files.search").await;
-    world.advance(24 * 60 * 60 + 1);
-    Client::register(&world).await;
-    let known = async |client: &Client| {
-        let reply = client.redeem(&world, "unknown code").await;
-        reply.oauth().1
+    let record = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
+    let client = Client::register(&world).await;
+    let metadata = with("client_name", json!("One of many"));
+    for number in 0..300 {
+        let reply = register(&world, &metadata).await;
+        assert_eq!(reply.status, 201, "{number}: {}", reply.body);
+    }
+    let pool = crate::failing_store::connect(&world).await;
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM clients WHERE kind = 'dynamic'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(stored, 0);
+    let after = std::fs::read_to_string(world.file("audit/issuer.jsonl")).unwrap();
+    assert_eq!(after, record);
+    let code = client.code(&mut browser, "tool:files.search").await;
+    assert_eq!(client.redeem(&world, &code).await.status, 200);
+}
+
+#[tokio::test]
+async fn client_that_asks_is_on_the_record_with_its_name() {
+    let (world, mut browser) = World::with_approver().await;
+    let client = Client::register(&world).await;
+    client.asks(&mut browser, Some("tool:files.search")).await;
+    let record = world.record();
+    let (_, fields) = record
+        .iter()
+        .find(|(event, _)| event == "access_requested")
+        .unwrap();
+    assert_eq!(fields["client"], client.known_as());
+    assert_eq!(fields["client_name"], "Inspector");
+}
+
+#[tokio::test]
+async fn client_stays_known_after_a_restart_and_after_years() {
+    let mut world = World::new().await;
+    let client = Client::register(&world).await;
+    world.restart().await;
+    assert!(is_known(&client, &world).await);
+    world.advance(3 * 365 * 24 * 60 * 60);
+    assert!(is_known(&client, &world).await);
+}
+
+#[tokio::test]
+async fn id_that_this_issuer_did_not_give_is_nobodys() {
+    let (world, other) = (World::new().await, World::new().await);
+    let mut client = Client::register(&world).await;
+    assert!(is_known(&client, &world).await);
+    assert!(!is_known(&client, &other).await, "another issuer's");
+    let id = client.id.clone();
+    let name = client.known_as().to_owned();
+    for at in (4..id.len()).step_by(7) {
+        let changed = if &id[at..=at] == "a" { "b" } else { "a" };
+        client.id = format!("{}{changed}{}", &id[..at], &id[at + 1..]);
+        assert!(!is_known(&client, &world).await, "{at}");
+    }
+    let (signed, mac) = id.rsplit_once('.').unwrap();
+    for wrong in [
+        name,
+        signed.to_owned(),
+        format!("{signed}."),
+        format!("{signed}.{}", &mac[..mac.len() - 2]),
+        format!("{id}a"),
+    ] {
+        client.id.clone_from(&wrong);
+        assert!(!is_known(&client, &world).await, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_fits_an_id_is_registered_and_one_byte_more_is_not() {
+    let world = World::new().await;
+    let of_length = |length: usize| {
+        let redirect = format!("{REDIRECT}?{}", "a".repeat(length));
+        with("redirect_uris", json!([redirect]))
     };
-    assert_eq!(known(&idle).await, "invalid_client");
-    assert_eq!(known(&asked).await, "invalid_client");
-    assert_eq!(known(&approved).await, "invalid_grant");
+    let (mut fits, mut does_not) = (0, 2_000);
+    while does_not - fits > 1 {
+        let length = usize::midpoint(fits, does_not);
+        let reply = register(&world, &of_length(length)).await;
+        match reply.status.as_u16() {
+            201 => fits = length,
+            _ => does_not = length,
+        }
+    }
+    let last = register(&world, &of_length(fits)).await.json();
+    let id = last["client_id"].as_str().unwrap();
+    // Three bytes are four characters.
+    assert!((2_045..=2_048).contains(&id.len()), "{}", id.len());
+    let client = Client {
+        id: id.to_owned(),
+        secret: None,
+    };
+    assert!(is_known(&client, &world).await);
+    let refused = register(&world, &of_length(does_not)).await;
+    assert_eq!(refused.oauth(), (400, "invalid_client_metadata".to_owned()));
+    assert!(refused.body.contains("more than 2048"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn registration_of_eight_kibibytes_is_read_and_a_longer_one_is_not() {
+    let world = World::new().await;
+    for (length, answer) in [(8 * 1024, 201), (8 * 1024 + 1, 413)] {
+        let mut metadata = with("logo_uri", json!(""));
+        let padding = length - metadata.to_string().len();
+        metadata["logo_uri"] = json!("x".repeat(padding));
+        assert_eq!(metadata.to_string().len(), length);
+        let reply = register(&world, &metadata).await;
+        assert_eq!(reply.status, answer, "{}", reply.body);
+    }
 }
 
 #[tokio::test]

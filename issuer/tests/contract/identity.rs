@@ -444,7 +444,7 @@ async fn person_approves_nothing_asked_for_under_the_name_their_provider_has_for
         ("client_secret", client.secret.as_deref().unwrap()),
         ("authorization_details", wish.as_str()),
     ];
-    for (subject, own) in [("subject-1", false), (client.id.as_str(), true)] {
+    for (subject, own) in [("subject-1", false), (client.known_as(), true)] {
         let name = if own { "robot" } else { "grace" };
         *lies.claims.lock().unwrap() = json!({"sub": subject, "preferred_username": name});
         let (mut browser, reply) = signs_in(&world, &lies).await;

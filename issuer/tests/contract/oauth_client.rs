@@ -49,6 +49,11 @@ impl Client {
         }
     }
 
+    /// What pages and the record know it by: the beginning of its id.
+    pub(crate) fn known_as(&self) -> &str {
+        self.id.split('.').next().unwrap()
+    }
+
     /// The parameters of a good authorization request for that scope.
     pub(crate) fn parameters(&self, scope: Option<&str>) -> Parameters {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));

@@ -67,17 +67,12 @@ impl From<RegistrationError> for OAuthError {
             RegistrationError::Redirect(_) => {
                 Self::bad_request("invalid_redirect_uri", description)
             }
-            RegistrationError::Metadata { .. } => {
+            RegistrationError::Metadata { .. } | RegistrationError::TooLong { .. } => {
                 Self::bad_request("invalid_client_metadata", description)
             }
             RegistrationError::Closed => {
                 Self::new(StatusCode::FORBIDDEN, "access_denied", description)
             }
-            RegistrationError::TooMany => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "temporarily_unavailable",
-                description,
-            ),
             RegistrationError::Unavailable(cause) => cause.into(),
         }
     }
