@@ -75,16 +75,16 @@ impl Operator {
             .header(AUTHORIZATION, self.authorization.clone()))
     }
 
-    /// A GET of what is called `name` below `path`, with the token. The name
+    /// A GET of what is called `names` below `path`, with the token. Each name
     /// is one segment whatever it holds.
     ///
     /// # Errors
     ///
     /// As [`http::endpoint`].
-    pub(crate) fn get_below(&self, path: &str, name: &str) -> Result<RequestBuilder, Failure> {
+    pub(crate) fn get_below(&self, path: &str, names: &[&str]) -> Result<RequestBuilder, Failure> {
         let mut url = http::endpoint(&self.args.issuer.issuer, path)?;
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.push(name);
+            segments.extend(names);
         }
         Ok(self
             .client
@@ -109,16 +109,20 @@ impl Operator {
             .header(AUTHORIZATION, self.authorization.clone()))
     }
 
-    /// A DELETE of what is called `name` below `path`, with the token. The name is one segment
+    /// A DELETE of what is called `names` below `path`, with the token. Each name is one segment
     /// whatever it holds.
     ///
     /// # Errors
     ///
     /// As [`http::endpoint`].
-    pub(crate) fn delete_below(&self, path: &str, name: &str) -> Result<RequestBuilder, Failure> {
+    pub(crate) fn delete_below(
+        &self,
+        path: &str,
+        names: &[&str],
+    ) -> Result<RequestBuilder, Failure> {
         let mut url = http::endpoint(&self.args.issuer.issuer, path)?;
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.push(name);
+            segments.extend(names);
         }
         Ok(self
             .client

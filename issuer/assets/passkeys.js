@@ -41,13 +41,12 @@
       publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options),
     });
 
-  const answer = (form, credential) => {
-    const field = document.createElement("input");
+  const answer = (form, name, credential) => {
+    const field = form.elements[name] || document.createElement("input");
     field.type = "hidden";
-    field.name = "passkey";
+    field.name = name;
     field.value = JSON.stringify(credential);
     form.append(field);
-    return field;
   };
 
   // Runs `ask` when the form is sent for the first time, then sends it with the answer.
@@ -70,7 +69,7 @@
           wanted = () => false;
           form.requestSubmit(button);
         } else if (credential) {
-          answer(form, credential);
+          answer(form, "passkey", credential);
           form.requestSubmit(button);
         }
       } catch (error) {
@@ -88,8 +87,12 @@
   if (add && supported) {
     add.hidden = false;
     intercept(add, always, async () => {
-      const options = await begin(add, csrf(add));
-      return options && create(options);
+      const wanted = await begin(add, csrf(add));
+      if (wanted && wanted.touch) {
+        // One that is there confirms the new one.
+        answer(add, "touch", await get(wanted.touch));
+      }
+      return wanted && create(wanted.create);
     });
   }
 

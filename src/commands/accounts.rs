@@ -1,5 +1,7 @@
 //! `bailiwick accounts`: who may sign in at an issuer, and as what.
 
+mod passkeys;
+
 use std::time::Duration;
 
 use bailiwick_datalog::words::visible;
@@ -23,6 +25,7 @@ const PATH: &str = "v1/accounts";
     bailiwick accounts list\n  \
     bailiwick accounts add bob --role approver     prints a link with which bob chooses a password\n  \
     bailiwick accounts set-roles bob --role auditor\n  \
+    bailiwick accounts passkeys allow bob          after bob lost the only one and it was removed\n  \
     bailiwick accounts disable bob")]
 pub(crate) struct AccountsArgs {
     #[command(subcommand)]
@@ -89,6 +92,9 @@ enum Action {
     Enable(Name),
     /// Sign every browser of an account out
     SignOut(Name),
+    /// List or remove the passkeys of an account, or allow a first one
+    #[command(subcommand)]
+    Passkeys(passkeys::Action),
 }
 
 #[derive(Debug, Args)]
@@ -167,7 +173,7 @@ pub(crate) async fn run(args: AccountsArgs, output: Output) -> Result<Exit, Fail
     match args.action {
         Action::List(operator) => list(&Operator::new(operator)?, output).await?,
         Action::Show(name) => {
-            let request = Operator::new(name.operator)?.get_below(PATH, &name.user_name)?;
+            let request = Operator::new(name.operator)?.get_below(PATH, &[&name.user_name])?;
             say("account", http::json(request).await?, output)?;
         }
         Action::Add { name, roles } => {
@@ -209,6 +215,7 @@ pub(crate) async fn run(args: AccountsArgs, output: Output) -> Result<Exit, Fail
                 output,
             )?;
         }
+        Action::Passkeys(action) => passkeys::run(action, output).await?,
         Action::Link(name) => change(name, "link", "account_invited", output).await?,
         Action::Disable(name) => change(name, "disable", "account", output).await?,
         Action::Enable(name) => change(name, "enable", "account", output).await?,

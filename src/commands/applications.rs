@@ -143,7 +143,7 @@ pub(crate) async fn run(args: ApplicationsArgs, output: Output) -> Result<Exit, 
     match args.action {
         Action::List(operator) => list(&Operator::new(operator)?, output).await?,
         Action::Show(id) => {
-            let request = Operator::new(id.operator)?.get_below(PATH, &id.id)?;
+            let request = Operator::new(id.operator)?.get_below(PATH, &[&id.id])?;
             say("application", http::json(request).await?, output)?;
         }
         Action::Add { id, limits } => {

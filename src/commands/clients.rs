@@ -140,7 +140,7 @@ pub(crate) async fn run(args: ClientsArgs, output: Output) -> Result<Exit, Failu
             say("client_added", http::json(request).await?, output)?;
         }
         Action::Remove { id, operator } => {
-            let request = Operator::new(operator)?.delete_below(PATH, &id)?;
+            let request = Operator::new(operator)?.delete_below(PATH, &[&id])?;
             let answer = http::send(request).await?;
             if !answer.status.is_success() {
                 return Err(answer.refusal());

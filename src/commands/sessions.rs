@@ -115,7 +115,7 @@ impl Which {
 }
 
 async fn one(operator: &Operator, id: &SessionId, output: Output) -> Result<Exit, Failure> {
-    let request = operator.get_below("v1/sessions", id.as_str())?;
+    let request = operator.get_below("v1/sessions", &[id.as_str()])?;
     let fields: Map<String, Value> = http::json(request).await?;
     output.emit(&Session { fields: &fields })?;
     Ok(Exit::Done)

@@ -23,17 +23,26 @@ struct Person {
 impl Person {
     async fn signs_up(servers: &Bailiwick) -> Self {
         let browser = Browser::open().await;
-        let authenticator = browser.web_driver(
-            "POST",
-            "/webauthn/authenticator",
-            &json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
-                "hasUserVerification": true, "isUserVerified": true, "isUserConsenting": true}),
-        );
-        let authenticator = authenticator.as_str().unwrap().to_owned();
+        let authenticator = plugged_in(&browser);
         browser.goto(servers.sign_in.as_deref().unwrap()).await;
         browser.fill("input[name=user_name]", USER).await;
         browser.fill("input[name=password]", PASSWORD).await;
         browser.fill("input[name=password_again]", PASSWORD).await;
+        browser.click("main form button[type=submit]").await;
+        browser.arrives_at("/approvals").await;
+        Self {
+            browser,
+            authenticator,
+        }
+    }
+
+    /// Signs in with the password, in a browser that has nothing of the one before.
+    async fn signs_in_elsewhere(servers: &Bailiwick) -> Self {
+        let browser = Browser::open().await;
+        let authenticator = plugged_in(&browser);
+        browser.goto(&format!("{}/sign-in", servers.issuer)).await;
+        browser.fill("input[name=user_name]", USER).await;
+        browser.fill("input[name=password]", PASSWORD).await;
         browser.click("main form button[type=submit]").await;
         browser.arrives_at("/approvals").await;
         Self {
@@ -63,6 +72,14 @@ impl Person {
     async fn signs_in(&self) {
         self.browser.click("#passkey-sign-in button").await;
     }
+}
+
+/// An authenticator that a browser finds, by its id.
+fn plugged_in(browser: &Browser) -> String {
+    let wanted = json!({"protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+        "hasUserVerification": true, "isUserVerified": true, "isUserConsenting": true});
+    let id = browser.web_driver("POST", "/webauthn/authenticator", &wanted);
+    id.as_str().unwrap().to_owned()
 }
 
 fn up() -> Bailiwick {
@@ -144,6 +161,65 @@ async fn copy_of_a_passkey_and_a_removed_one_are_refused() {
     ada.signs_out().await;
     ada.signs_in().await;
     ada.browser.reads("passkey_refused").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_passkey_is_confirmed_by_one_that_is_there_before_it_is_made() {
+    let servers = up();
+    let ada = Person::signs_up(&servers).await;
+    ada.adds(&servers, "Laptop").await;
+    ada.browser.reads("You will be asked twice").await;
+    // Once the laptop has answered, the new one is to be made: by another authenticator.
+    ada.browser
+        .evaluate(
+            "const create = navigator.credentials.create.bind(navigator.credentials);
+             navigator.credentials.create = (wish) =>
+                 new Promise((go) => { window.goOn = () => go(create(wish)); });",
+        )
+        .await;
+    ada.browser.fill("#passkey-name", "Key").await;
+    ada.browser.click("#passkey-add button").await;
+    let confirmed = "const done = arguments[arguments.length - 1];
+        const look = () => window.goOn ? done(true) : setTimeout(look, 20); look();";
+    assert_eq!(ada.browser.evaluate_async(confirmed).await, json!(true));
+    ada.tells("DELETE", "", &json!({}));
+    plugged_in(&ada.browser);
+    ada.browser.evaluate("window.goOn();").await;
+    ada.browser.reads("Key added").await;
+    assert_eq!(ada.browser.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_passkey_is_replaced_by_the_operators_word_and_not_by_the_password_alone() {
+    let servers = up();
+    let ada = Person::signs_up(&servers).await;
+    ada.adds(&servers, "Laptop").await;
+    let passkeys = |action: &[&str]| {
+        let all = [&["accounts", "passkeys"], action].concat();
+        servers.run(&all)
+    };
+    let refused = passkeys(&["allow", USER]).expect_code(1).json();
+    assert_eq!(refused["code"], "passkey_exists");
+    let listed = passkeys(&["list", USER]).expect_code(0).json();
+    assert_eq!(
+        (&listed["event"], &listed["name"]),
+        (&json!("passkey"), &json!("Laptop"))
+    );
+    let id = listed["passkey"].as_str().unwrap();
+    let removed = passkeys(&["remove", USER, id]).expect_code(0).json();
+    assert_eq!(removed["event"], "passkey_removed");
+    assert!(passkeys(&["list", USER]).expect_code(0).stdout.is_empty());
+
+    let me = format!("{}/me", servers.issuer);
+    let ada = Person::signs_in_elsewhere(&servers).await;
+    ada.browser.goto(&me).await;
+    ada.browser.reads("ask an admin").await;
+    let allowed = passkeys(&["allow", USER]).expect_code(0).json();
+    assert_eq!(allowed["event"], "passkey_allowed");
+    ada.adds(&servers, "Phone").await;
+    ada.signs_out().await;
+    ada.signs_in().await;
+    ada.browser.arrives_at("/approvals").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

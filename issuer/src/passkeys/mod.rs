@@ -7,10 +7,15 @@
 //! verified its user.
 
 mod challenge;
+mod first;
+mod managing;
 mod registering;
 mod signing_in;
 mod touch;
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use url::Url;
@@ -23,11 +28,18 @@ use crate::{
     audit::AuditLogError,
     config::Site,
     core::{Core, Unavailable},
+    people::{AccountError, Actor},
     store::{Account, StoreError},
     throttle,
 };
 
+pub(crate) use first::{MayAdd, allow_with_link};
+pub(crate) use managing::Listed;
+pub(crate) use registering::NewPasskey;
 pub(crate) use touch::Touch;
+
+/// A sign-in is fresh for this long.
+const FRESH: Duration = Duration::from_secs(10 * 60);
 
 /// Length of what accounts are called towards authenticators.
 const HANDLE_BYTES: usize = 32;
@@ -75,6 +87,19 @@ pub(crate) enum PasskeyError {
     /// The sign-in is too old for this.
     #[error("sign in again first: this takes a sign-in of the last ten minutes")]
     NotFresh,
+    /// Nobody has allowed a first one.
+    #[error(
+        "a first passkey is added right after the account's one-time link was used, or once somebody else has allowed it: ask an admin"
+    )]
+    NotAllowed,
+    /// A further one has to be confirmed.
+    #[error("a further passkey has to be confirmed with one that the account has")]
+    TouchNeeded,
+    /// There is no need to allow a first one.
+    #[error(
+        "this account has a passkey, which confirms further ones; if it is lost, remove it first"
+    )]
+    HasOne,
     /// No such passkey.
     #[error("there is no such passkey")]
     NotFound,
@@ -83,6 +108,9 @@ pub(crate) enum PasskeyError {
         "this account signs in with your organisation; here a passkey confirms approvals alone"
     )]
     ProviderAccount,
+    /// The account is not one for this.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// It could not be looked up or recorded.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -154,4 +182,18 @@ impl Core {
 
 fn internal(error: impl std::fmt::Display) -> Unavailable {
     Unavailable::Internal(format!("a passkey's challenge cannot be made: {error}"))
+}
+
+/// The fields that every change of a passkey is recorded with.
+fn about(by: &Actor, account: &Account, passkey: &str, name: &str, more: Value) -> Value {
+    let mut fields = json!({
+        "passkey": passkey,
+        "name": name,
+        "user_name": account.user_name.as_str(),
+        "by": by.name(),
+    });
+    if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
+        fields.extend(more);
+    }
+    fields
 }

@@ -1,9 +1,9 @@
-//! Registering passkeys, and removing them.
+//! Registering passkeys.
 //!
-//! A passkey outlasts the sign-in it was registered in, so registering one takes a fresh sign-in:
-//! whoever finds a browser open leaves nothing behind.
-
-use std::time::Duration;
+//! A passkey outlasts the sign-in it was registered in, and counts at once. So registering one takes
+//! a fresh sign-in, and more than that: a touch of a passkey that the account has, for this very
+//! registration, or for a first one somebody else's word ([`super::first`]). Whoever knows a password
+//! or finds a browser open leaves nothing behind.
 
 use bailiwick_datalog::Timestamp;
 use serde_json::{Value, json};
@@ -20,16 +20,21 @@ use webauthn_rp::{
 };
 
 use super::{
-    HANDLE_BYTES, PasskeyError,
-    challenge::{self, Bound},
-    damaged, handle_of, internal,
+    HANDLE_BYTES, PasskeyError, about,
+    challenge::{self, Answer, Bound},
+    damaged, first, handle_of, internal,
 };
 use crate::{
     core::Core,
     ids::fresh_id,
     people::Actor,
     secret::Secret,
-    store::{Account, Passkey, StoreError, passkey_challenges::Purpose, passkeys},
+    store::{
+        self, Account, Change, Passkey, StoreError,
+        passkey_challenges::Purpose,
+        passkey_permissions::{self, Given},
+        passkeys,
+    },
     text::visible_line,
 };
 
@@ -37,12 +42,35 @@ use crate::{
 pub(super) const MAX_PASSKEYS: i64 = 16;
 /// Longest name of one, in characters.
 pub(super) const MAX_NAME_CHARS: usize = 64;
-/// A sign-in is fresh for this long.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+
+/// What a browser is asked for a new passkey.
+pub(crate) struct Begun {
+    /// To make it: `PublicKeyCredentialCreationOptionsJSON`.
+    pub(crate) create: Value,
+    /// To confirm it with one that is there: `PublicKeyCredentialRequestOptionsJSON`.
+    pub(crate) touch: Option<Value>,
+}
+
+/// What a browser brings back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewPasskey<'a> {
+    pub(crate) name: &'a str,
+    /// What the new passkey answered.
+    pub(crate) answer: &'a str,
+    /// What the one answered that confirms it.
+    pub(crate) touch: Option<&'a str>,
+}
+
+/// By what a new passkey counts.
+enum Backing {
+    /// The id of the passkey that confirmed it.
+    Touch(String),
+    /// Somebody's word.
+    Word(Given),
+}
 
 impl Core {
-    /// Begins to register a passkey for the account that is signed in with that cookie. Returns the
-    /// `PublicKeyCredentialCreationOptionsJSON`.
+    /// Begins to register a passkey for the account that is signed in with that cookie.
     ///
     /// # Errors
     /// [`PasskeyError`].
@@ -50,10 +78,10 @@ impl Core {
         &self,
         account: &Account,
         cookie: &Secret,
-    ) -> Result<Value, PasskeyError> {
+    ) -> Result<Begun, PasskeyError> {
         let party = self.relying_party()?;
         let now = self.clock.now().utc;
-        self.check_fresh(cookie, now).await?;
+        self.check_fresh(cookie).await?;
         let known = self.store.passkeys_of(&account.id).await?;
         let exclude: Result<Vec<_>, _> = known.into_iter().map(descriptor).collect();
         let handle = handle_of(account);
@@ -70,17 +98,24 @@ impl Core {
         let challenge = options.challenge.as_data().to_le_bytes();
         let (server, client) = options.start_ceremony().map_err(internal)?;
         let state = server.encode().map_err(internal)?;
+
         let mut change = self.store.change().await?;
-        if passkeys::count_of(&mut change, &account.id).await? >= MAX_PASSKEYS {
-            return Err(PasskeyError::TooMany);
-        }
+        let count = room_for_one(&mut change, account).await?;
+        let touch = if count > 0 {
+            let bound = confirmation_of(account, cookie, challenge);
+            Some(self.challenge(&mut change, &bound, now).await?)
+        } else {
+            let allowed = first::first_allowed(&mut change, account, cookie, now).await?;
+            allowed.map(|_| None).ok_or(PasskeyError::NotAllowed)?
+        };
         let bound = registration_of(account, cookie);
         challenge::keep(&mut change, challenge, &bound, &state, now).await?;
-        crate::store::commit(change).await?;
-        Ok(serde_json::to_value(&client).map_err(internal)?)
+        store::commit(change).await?;
+        let create = serde_json::to_value(&client).map_err(internal)?;
+        Ok(Begun { create, touch })
     }
 
-    /// Registers the passkey that answers, under a name.
+    /// Registers the passkey that answers.
     ///
     /// # Errors
     /// [`PasskeyError`].
@@ -88,23 +123,20 @@ impl Core {
         &self,
         account: &Account,
         cookie: &Secret,
-        name: &str,
-        answer: &str,
+        new: NewPasskey<'_>,
     ) -> Result<(), PasskeyError> {
         let party = self.relying_party()?;
         let now = self.clock.now().utc;
-        self.check_fresh(cookie, now).await?;
-        let name = visible_line(name);
+        self.check_fresh(cookie).await?;
+        let name = visible_line(new.name);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
             return Err(PasskeyError::Name);
         }
-        let answer = Registration::from_json_relaxed(answer.as_bytes());
+        let answer = Registration::from_json_relaxed(new.answer.as_bytes());
         let answer = answer.map_err(|_| PasskeyError::Malformed)?;
         let challenge = answer.challenge_relaxed();
-        let challenge = challenge
-            .map_err(|_| PasskeyError::Malformed)?
-            .0
-            .to_le_bytes();
+        let challenge = challenge.map_err(|_| PasskeyError::Malformed)?;
+        let challenge = challenge.0.to_le_bytes();
 
         let mut change = self.store.change().await?;
         let bound = registration_of(account, cookie);
@@ -118,9 +150,14 @@ impl Core {
         let credential = state
             .verify(&party.id, &answer, &options)
             .map_err(|error| PasskeyError::Refused(error.to_string()))?;
-        if passkeys::count_of(&mut change, &account.id).await? >= MAX_PASSKEYS {
-            return Err(PasskeyError::TooMany);
-        }
+        let count = room_for_one(&mut change, account).await?;
+        let backing = if count > 0 {
+            let bound = confirmation_of(account, cookie, challenge);
+            self.confirmed_by(&mut change, account, &bound, new.touch, now)
+                .await?
+        } else {
+            take_word(&mut change, account, cookie, now).await?
+        };
         let Ok(static_state) = credential.static_state().encode();
         let Ok(dynamic_state) = credential.dynamic_state().encode();
         let passkey = Passkey {
@@ -137,49 +174,75 @@ impl Core {
             return Err(PasskeyError::Taken);
         }
         let by = Actor::Person(account.user_name.clone());
-        let fields = about(&by, account, &passkey.id, &passkey.name);
+        let fields = about(&by, account, &passkey.id, &passkey.name, backing.words());
         self.seal(change, now, "passkey_registered", fields).await?;
         Ok(())
     }
 
-    /// Removes a passkey of an account: nothing it signs counts from here on.
-    ///
-    /// # Errors
-    /// [`PasskeyError::NotFound`] or [`PasskeyError::Unavailable`].
-    pub(crate) async fn remove_passkey(
+    /// Takes the touch with which a passkey of an account confirms a further one.
+    async fn confirmed_by(
         &self,
-        by: &Actor,
+        change: &mut Change,
         account: &Account,
-        id: &str,
-    ) -> Result<(), PasskeyError> {
-        let now = self.clock.now().utc;
-        let mut change = self.store.change().await?;
-        let name = passkeys::remove(&mut change, &account.id, id).await?;
-        let name = name.ok_or(PasskeyError::NotFound)?;
-        let fields = about(by, account, id, &name);
-        self.seal(change, now, "passkey_removed", fields).await?;
-        Ok(())
-    }
-
-    /// Refuses a browser whose sign-in is not fresh.
-    async fn check_fresh(&self, cookie: &Secret, now: Timestamp) -> Result<(), PasskeyError> {
-        let session = self.store.browser_session(&cookie.digest()).await?;
-        let session = session.ok_or(PasskeyError::NotFresh)?;
-        if now.saturating_since(session.created_at) < FRESH {
-            Ok(())
+        bound: &Bound,
+        touch: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Backing, PasskeyError> {
+        let touch = Answer::read(touch.ok_or(PasskeyError::TouchNeeded)?)?;
+        let (owner, passkey) = self.answered(change, &touch, bound, now).await?;
+        if owner.id == account.id {
+            Ok(Backing::Touch(passkey.id))
         } else {
-            Err(PasskeyError::NotFresh)
+            Err(PasskeyError::OtherAccount)
         }
     }
 }
 
+impl Backing {
+    /// For the record.
+    fn words(&self) -> Value {
+        match self {
+            Self::Touch(passkey) => json!({"confirmed_by": passkey}),
+            Self::Word(Given::By(name)) => json!({"allowed_by": name}),
+            Self::Word(Given::WithLink(_)) => json!({"allowed_by": "its one-time link"}),
+        }
+    }
+}
+
+/// Uses up the word by which a first passkey may be added in that browser.
+async fn take_word(
+    change: &mut Change,
+    account: &Account,
+    cookie: &Secret,
+    now: Timestamp,
+) -> Result<Backing, PasskeyError> {
+    let allowed = first::first_allowed(change, account, cookie, now).await?;
+    let allowed = allowed.ok_or(PasskeyError::NotAllowed)?;
+    passkey_permissions::withdraw(change, &account.id).await?;
+    Ok(Backing::Word(allowed.given))
+}
+
+/// How many passkeys an account has, where there is room for one more.
+async fn room_for_one(change: &mut Change, account: &Account) -> Result<i64, PasskeyError> {
+    let count = passkeys::count_of(change, &account.id).await?;
+    if count >= MAX_PASSKEYS {
+        return Err(PasskeyError::TooMany);
+    }
+    Ok(count)
+}
+
 fn registration_of(account: &Account, cookie: &Secret) -> Bound {
     let browser = cookie.digest();
-    Bound::to(
-        Purpose::Register,
-        account.id.as_bytes(),
-        &[browser.as_slice()],
-    )
+    let owner = account.id.as_bytes();
+    Bound::to(Purpose::Register, owner, &[browser.as_slice()])
+}
+
+/// A touch confirms the registration that answers this challenge, and no other.
+fn confirmation_of(account: &Account, cookie: &Secret, registration: [u8; 16]) -> Bound {
+    let browser = cookie.digest();
+    let owner = account.id.as_bytes();
+    let parts = [browser.as_slice(), b"touch", &registration];
+    Bound::to(Purpose::Register, owner, &parts)
 }
 
 fn descriptor(passkey: Passkey) -> Result<PublicKeyCredentialDescriptor<Vec<u8>>, StoreError> {
@@ -190,14 +253,5 @@ fn descriptor(passkey: Passkey) -> Result<PublicKeyCredentialDescriptor<Vec<u8>>
     Ok(PublicKeyCredentialDescriptor {
         id: id.map_err(|_| unreadable())?,
         transports: transports.map_err(|_| unreadable())?,
-    })
-}
-
-fn about(by: &Actor, account: &Account, passkey: &str, name: &str) -> Value {
-    json!({
-        "passkey": passkey,
-        "name": name,
-        "user_name": account.user_name.as_str(),
-        "by": by.name(),
     })
 }

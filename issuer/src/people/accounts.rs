@@ -20,7 +20,9 @@ use crate::{
     core::{Core, Unavailable},
     ids::fresh_id,
     secret::Secret,
-    store::{self, Account, Change, StoreError, accounts, browsers, invitations},
+    store::{
+        self, Account, Change, StoreError, accounts, browsers, invitations, passkey_permissions,
+    },
     text::visible_line,
 };
 
@@ -54,6 +56,11 @@ pub(crate) enum AccountError {
     /// The account is disabled.
     #[error("the account `{0}` is disabled; enable it first")]
     Disabled(Principal),
+    /// Somebody would give themselves a way in.
+    #[error(
+        "nobody does this for their own account: another admin does, or the operator on the issuer's host with `bailiwick accounts`"
+    )]
+    Own,
     /// The change could not be recorded.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -127,7 +134,8 @@ impl Core {
     }
 
     /// A fresh link for an account that lost its password or its first link. The password it
-    /// has stays good until the link is used.
+    /// has stays good until the link is used. Nobody makes one for themselves: a first passkey may be
+    /// added with it.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -137,6 +145,7 @@ impl Core {
         user_name: &str,
     ) -> Result<Invitation, AccountError> {
         let (mut change, account) = self.account_to_change(user_name).await?;
+        by.is_another_than(&account)?;
         if account.disabled_at.is_some() {
             return Err(AccountError::Disabled(account.user_name));
         }
@@ -242,6 +251,7 @@ impl Core {
         let now = self.clock.now().utc;
         accounts::set_disabled(&mut change, &account.id, Some(now)).await?;
         invitations::withdraw(&mut change, &account.id).await?;
+        passkey_permissions::withdraw(&mut change, &account.id).await?;
         browsers::end_all(&mut change, &account.id).await?;
         let fields = about(by, &account, json!({}));
         self.seal(change, now, "account_disabled", fields).await?;
@@ -296,7 +306,7 @@ impl Core {
     }
 
     /// An open change, and the account as it is inside it.
-    pub(super) async fn account_to_change(
+    pub(crate) async fn account_to_change(
         &self,
         user_name: &str,
     ) -> Result<(Change, Account), AccountError> {

@@ -27,6 +27,8 @@ pub(crate) use sight::Sight;
 pub(crate) use sign_in::{Before, SignInError, SignedInBrowser};
 pub(crate) use user_name::MAX_USER_NAME_BYTES;
 
+use crate::store::Account;
+
 /// Who changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Actor {
@@ -41,6 +43,17 @@ pub(crate) enum Actor {
 }
 
 impl Actor {
+    /// Refuses a person who would give themselves a way in that takes somebody else's word.
+    ///
+    /// # Errors
+    /// [`AccountError::Own`].
+    pub(crate) fn is_another_than(&self, account: &Account) -> Result<(), AccountError> {
+        match self {
+            Self::Person(name) if *name == account.user_name => Err(AccountError::Own),
+            _ => Ok(()),
+        }
+    }
+
     /// The name in the record. No account can be called `operator`.
     pub(crate) fn name(&self) -> &str {
         match self {

@@ -1,6 +1,7 @@
 //! Coming in for the first time: the link of the first start, and invitations.
 //!
-//! Both are one-time links on which a person chooses a password and is signed in.
+//! Both are one-time links on which a person chooses a password and is signed in. Whoever holds one
+//! has the word of somebody who manages accounts, so that browser may add a first passkey.
 
 use bailiwick_datalog::Principal;
 use serde_json::json;
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     core::{Core, Unavailable},
     ids::fresh_id,
+    passkeys::allow_with_link,
     passwords::{HashError, Password, PasswordRefused},
     secret::{Secret, SecretDigest},
     store::{Account, StoreError, accounts, applications, browsers, invitations, passkeys},
@@ -126,6 +128,7 @@ impl Core {
         let browser = self
             .start_browser(&mut change, account, before, now)
             .await?;
+        allow_with_link(&mut change, &browser.account, &browser.cookie, now).await?;
         self.seal(change, now, "approver_created", fields).await?;
         self.setup_link.forget();
         let user_name = browser.account.user_name.as_str();
@@ -173,6 +176,7 @@ impl Core {
         let browser = self
             .start_browser(&mut change, account, before, now)
             .await?;
+        allow_with_link(&mut change, &browser.account, &browser.cookie, now).await?;
         self.seal(change, now, "invitation_accepted", fields)
             .await?;
         tracing::info!(user_name = user_name.as_str(), "invitation accepted");

@@ -19,6 +19,7 @@ pub(crate) mod invitations;
 mod key_set;
 pub(crate) mod notifications;
 pub(crate) mod passkey_challenges;
+pub(crate) mod passkey_permissions;
 pub(crate) mod passkeys;
 pub(crate) mod prompts;
 pub(crate) mod requests;

@@ -17,7 +17,7 @@ use super::{
     limits_form::read_ceiling,
     pages::{self, AccountPage, AccountsPage, Frame, InvitedPage},
     to_the_end,
-    views::{AccountView, account_path, clock_time},
+    views::{AccountView, PasskeysView, account_path, clock_time},
 };
 use crate::{
     core::Unavailable,
@@ -47,9 +47,16 @@ pub(crate) async fn show(
     overseer: Overseer,
 ) -> Result<Response, PageFailure> {
     let account = core.account_named(&user_name).await?;
-    let account = view(&core, &account).await?;
-    let frame = Frame::of(&overseer, "accounts");
-    Ok(pages::render(&AccountPage { frame, account })?.into_response())
+    let passkeys = match core.passkeys {
+        Some(_) => Some(PasskeysView::of(&core.passkeys_of(&account).await?)),
+        None => None,
+    };
+    let page = AccountPage {
+        frame: Frame::of(&overseer, "accounts"),
+        passkeys,
+        account: view(&core, &account).await?,
+    };
+    Ok(pages::render(&page)?.into_response())
 }
 
 /// `POST /accounts`

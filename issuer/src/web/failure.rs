@@ -117,6 +117,12 @@ faults! {
     PasskeyNeeded = FORBIDDEN, "passkey_needed", "Your passkey has to confirm this";
     /// A passkey that is not believed.
     PasskeyRefused = FORBIDDEN, "passkey_refused", "That passkey was not accepted";
+    /// Nobody has allowed a first passkey.
+    PasskeyNotAllowed = FORBIDDEN, "passkey_not_allowed", "Somebody has to allow this first";
+    /// A further passkey takes no word.
+    PasskeyExists = CONFLICT, "passkey_exists", "This account has a passkey";
+    /// Somebody would give themselves a way in.
+    OwnAccount = FORBIDDEN, "own_account", "Somebody else has to do this";
     /// The sign-in is too old for this.
     FreshSignInNeeded = FORBIDDEN, "fresh_sign_in_needed", "Please sign in again first";
     /// A passkey that cannot be registered so.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::{
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 
@@ -13,6 +14,7 @@ use super::{
     App,
     accounts::view,
     address::Path,
+    cookies::Cookie,
     extract::{ApproverForm, SignedIn, SignedInForm},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, MePage},
@@ -20,10 +22,18 @@ use super::{
     to_the_end,
     views::{DelegationView, PasskeyView},
 };
-use crate::{core::Unavailable, people::delegations::Period};
+use crate::{core::Unavailable, passkeys::MayAdd, people::delegations::Period};
 
 /// `GET /me`
-pub(crate) async fn show(State(core): State<App>, who: SignedIn) -> Result<Response, PageFailure> {
+pub(crate) async fn show(
+    State(core): State<App>,
+    headers: HeaderMap,
+    who: SignedIn,
+) -> Result<Response, PageFailure> {
+    let may_add = match Cookie::Session.read(&core.settings.site, &headers) {
+        Some(cookie) => core.may_add_passkey(&who.account, &cookie).await?,
+        None => MayAdd::NotFresh,
+    };
     let account = view(&core, &who.account).await?;
     let now = core.clock.now().utc;
     let delegations = core.store.delegations_of(&who.account.id, now).await;
@@ -37,6 +47,7 @@ pub(crate) async fn show(State(core): State<App>, who: SignedIn) -> Result<Respo
     let page = MePage {
         frame: Frame::of(&who, "me"),
         passkeys: passkeys.map(|all| all.iter().map(PasskeyView::of).collect()),
+        may_add,
         delegations: delegations
             .map(|delegation| DelegationView::of(delegation, &who.account))
             .collect(),

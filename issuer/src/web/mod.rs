@@ -34,6 +34,7 @@ mod oauth;
 mod openapi;
 mod pages;
 mod passkeys;
+mod passkeys_api;
 mod session_query;
 mod sessions;
 mod sessions_api;
@@ -110,6 +111,14 @@ pub(crate) fn router(core: App) -> Router {
         .route("/accounts/{user_name}/enable", post(accounts::enable))
         .route("/accounts/{user_name}/sign-out", post(accounts::sign_out))
         .route("/accounts/{user_name}/ceiling", post(accounts::set_ceiling))
+        .route(
+            "/accounts/{user_name}/passkeys/allow",
+            post(passkeys::allow),
+        )
+        .route(
+            "/accounts/{user_name}/passkeys/{id}/remove",
+            post(passkeys::remove_of),
+        )
         .route(
             "/applications",
             get(applications::list).post(applications::add),

@@ -21,12 +21,12 @@ use super::{
     sessions::Listed,
     usage_view::UsageView,
     views::{
-        AccountView, ApplicationView, DelegationView, PasskeyView, RequestView, SessionView,
-        WaitingView,
+        AccountView, ApplicationView, DelegationView, PasskeyView, PasskeysView, RequestView,
+        SessionView, WaitingView,
     },
     waiting::{FoldedView, HiddenView},
 };
-use crate::people::Roles;
+use crate::{passkeys::MayAdd, people::Roles};
 
 /// A page body.
 pub(crate) fn html(text: String) -> impl IntoResponse {
@@ -248,7 +248,20 @@ pub(crate) struct AccountsPage<'a> {
 #[template(path = "account.html")]
 pub(crate) struct AccountPage<'a> {
     pub(crate) frame: Frame<'a>,
+    /// `None` where the issuer is reached by an address, which has none.
+    pub(crate) passkeys: Option<PasskeysView>,
     pub(crate) account: AccountView,
+}
+
+impl AccountPage<'_> {
+    /// Whoever looks may change the account, and it is not theirs.
+    fn manages_another(&self) -> bool {
+        self.frame.roles.admin && !self.is_own()
+    }
+
+    fn is_own(&self) -> bool {
+        self.frame.user_name == self.account.user_name
+    }
 }
 
 #[derive(Template)]
@@ -267,6 +280,7 @@ pub(crate) struct MePage<'a> {
     pub(crate) delegations: Vec<DelegationView>,
     /// `None` where the issuer is reached by an address, which has none.
     pub(crate) passkeys: Option<Vec<PasskeyView>>,
+    pub(crate) may_add: MayAdd,
     pub(crate) account: AccountView,
 }
 

@@ -17,7 +17,9 @@ use crate::{
     text::visible_line,
 };
 
-pub(crate) use people::{AccountView, ApplicationView, DelegationView, PasskeyView, account_path};
+pub(crate) use people::{
+    AccountView, ApplicationView, DelegationView, PasskeyView, PasskeysView, account_path,
+};
 
 /// Longest excerpt of a task in a list, in characters.
 const EXCERPT_CHARS: usize = 160;

@@ -277,6 +277,9 @@ async fn answers_have_the_members_that_are_described() {
         &post("/v1/accounts/ada/delegate", delegate).await,
     );
 
+    let listed = get("/v1/accounts/ada/passkeys").await;
+    check("Passkeys", &listed);
+
     let other = json!({"application": "other", "name": "Other"});
     check("Application", &post("/v1/applications", other).await);
     check("Applications", &get("/v1/applications").await);

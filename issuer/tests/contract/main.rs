@@ -44,6 +44,8 @@ mod notifying;
 mod oauth_client;
 mod open_pages;
 mod passkey_attempts;
+mod passkey_backing;
+mod passkey_managing;
 mod passkeys;
 mod roles;
 mod self_approval;

@@ -72,11 +72,15 @@ impl From<PasskeyError> for Failure {
             }
             PasskeyError::Wait(_) => Fault::TooManyAttempts,
             PasskeyError::NotFresh => Fault::FreshSignInNeeded,
+            PasskeyError::NotAllowed => Fault::PasskeyNotAllowed,
+            PasskeyError::TouchNeeded => Fault::PasskeyNeeded,
+            PasskeyError::HasOne => Fault::PasskeyExists,
             PasskeyError::NotFound => Fault::PasskeyNotFound,
-            PasskeyError::Unavailable(_) => Fault::Unavailable,
+            PasskeyError::Account(_) | PasskeyError::Unavailable(_) => Fault::Unavailable,
         };
         match error {
             PasskeyError::Unavailable(cause) => cause.into(),
+            PasskeyError::Account(cause) => cause.into(),
             PasskeyError::Wait(wait) => {
                 Self::new(fault, sentence(&error.to_string())).after(wait.retry_after)
             }
@@ -111,6 +115,7 @@ impl From<AccountError> for Failure {
             AccountError::Role(_) | AccountError::NoRole => Fault::InvalidRole,
             AccountError::LastAdmin(_) => Fault::LastAdmin,
             AccountError::Disabled(_) => Fault::AccountDisabled,
+            AccountError::Own => Fault::OwnAccount,
             AccountError::Unavailable(_) => Fault::Unavailable,
         };
         match error {

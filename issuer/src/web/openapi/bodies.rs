@@ -308,6 +308,43 @@ pub(in crate::web) struct Delegation {
     ends_at: String,
 }
 
+/// A passkey.
+#[derive(ToSchema)]
+pub(in crate::web) struct Passkey {
+    /// Its id.
+    passkey: String,
+    /// What its owner calls it.
+    name: String,
+    /// When it was added.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it signed in or confirmed something last.
+    #[schema(required, format = DateTime)]
+    last_used_at: Option<String>,
+}
+
+/// The passkeys of an account.
+#[derive(ToSchema)]
+pub(in crate::web) struct Passkeys {
+    /// Whose.
+    user_name: String,
+    /// Oldest first.
+    passkeys: Vec<Passkey>,
+    /// Until when a first one may be added, where there is none and somebody has allowed it.
+    #[schema(required, format = DateTime)]
+    first_until: Option<String>,
+}
+
+/// That a first passkey may be added.
+#[derive(ToSchema)]
+pub(in crate::web) struct PasskeyAllowed {
+    /// By whom.
+    user_name: String,
+    /// Until when.
+    #[schema(format = DateTime)]
+    first_until: String,
+}
+
 /// An account that was signed out.
 #[derive(ToSchema)]
 pub(in crate::web) struct SignedOut {

@@ -22,7 +22,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{App, MAX_AUDIT_BYTES, accounts_api, api, applications_api, clients, sessions_api};
+use super::{
+    App, MAX_AUDIT_BYTES, accounts_api, api, applications_api, clients, passkeys_api, sessions_api,
+};
 
 pub(super) use viewer::page;
 
@@ -59,6 +61,7 @@ pub(super) fn v1() -> OpenApiRouter<App> {
         .routes(routes!(api::keys))
         .merge(sessions_api::routes())
         .merge(accounts_api::routes())
+        .merge(passkeys_api::routes())
         .merge(applications_api::routes())
         .merge(clients::routes())
         .merge(reports)

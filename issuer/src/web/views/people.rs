@@ -4,6 +4,7 @@ use super::{StateView, clock_time};
 use crate::{
     applications::Staffed,
     duration_text,
+    passkeys::Listed,
     people::{Ceiling, Roles},
     store::{Account, Delegation, Passkey},
     web::limits_form::{NO_ACCESS, NOTHING},
@@ -166,7 +167,24 @@ impl DelegationView {
     }
 }
 
-/// A passkey on the page of whose it is.
+/// The passkeys of an account, as those who manage accounts see them.
+#[derive(Debug)]
+pub(crate) struct PasskeysView {
+    pub(crate) all: Vec<PasskeyView>,
+    /// Until when a first one may be added.
+    pub(crate) first_until: Option<String>,
+}
+
+impl PasskeysView {
+    pub(crate) fn of(listed: &Listed) -> Self {
+        Self {
+            all: listed.passkeys.iter().map(PasskeyView::of).collect(),
+            first_until: listed.first_until.map(clock_time),
+        }
+    }
+}
+
+/// A passkey on a page.
 #[derive(Debug)]
 pub(crate) struct PasskeyView {
     pub(crate) id: String,
