@@ -148,6 +148,7 @@ impl Core {
                 on_behalf_of: behalf.map(|account| account.id.as_str()),
                 granted_json: &details.to_string(),
                 instructions: approval.instructions.as_deref(),
+                passkey: approval.passkey.as_deref(),
                 approved_at: now,
             },
         )

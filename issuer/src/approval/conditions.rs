@@ -9,7 +9,7 @@ use crate::{
     narrowing::Granted,
     oauth::client::Identity,
     people::{Authority, AuthorityError, authorities},
-    rules::Demands,
+    rules::{Demands, Rule},
     store::{Change, FirstApproval, StoreError, accounts, applications, first_approvals, sessions},
 };
 
@@ -60,13 +60,14 @@ pub(super) async fn check(
     let application = application.ok_or(DecisionError::NotFound)?;
     check_tools(&application, granted)?;
     let stored = first_approvals::first_in(change, id).await?;
-    let first = standing(change, stored.clone(), request, now).await?;
+    let rules = &application.rules;
+    let first = standing(change, stored.clone(), request, rules, now).await?;
     let authority = first_sufficient(request, granted, first.as_ref(), authorities)?;
     let void_first = stored.filter(|_| first.is_none());
     if void_first.is_some() {
         first_approvals::delete(change, id).await?;
     }
-    let demands = Demands::of(&application.rules, &granted.tools);
+    let demands = Demands::of(rules, &granted.tools);
     if let Some(tool) = demands.exact_calls.into_iter().next() {
         return Err(DecisionError::NeedsExactCalls(tool));
     }
@@ -142,8 +143,9 @@ pub(super) async fn held_stands(
     sessions::is_live_of(change, &held.session, client, principal, now).await
 }
 
-/// A first approval, if whoever gave it could still give it: one by somebody who since lost the
-/// account, the role, the application or the ceiling for it counts no more.
+/// A first approval, if whoever gave it could still give it so: one by somebody who since lost the
+/// account, the role, the application or the ceiling for it counts no more, nor does one that no
+/// passkey confirmed, or one that was removed since, where the rules demand a passkey by now.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -151,9 +153,13 @@ pub(super) async fn standing(
     change: &mut Change,
     first: Option<FirstApproval>,
     request: &AccessRequest,
+    rules: &[Rule],
     now: Timestamp,
 ) -> Result<Option<FirstApproval>, StoreError> {
     let Some(first) = first else { return Ok(None) };
+    if Demands::of(rules, &first.granted.tools).passkey && !first.touched {
+        return Ok(None);
+    }
     let Some(giver) = accounts::account_of_id_in(change, &first.account).await? else {
         return Ok(None);
     };

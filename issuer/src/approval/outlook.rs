@@ -96,10 +96,15 @@ impl Core {
         let Some(stored) = self.store.request(id).await? else {
             return Ok(false);
         };
-        let now = self.clock.now().utc;
+        let (now, request) = (self.clock.now().utc, &stored.request);
         let mut look = self.store.look().await?;
+        let application = applications::live_application_in(&mut look, &request.application);
+        let Some(application) = application.await? else {
+            return Ok(false);
+        };
         let first = first_approvals::first_in(&mut look, id).await?;
-        let first = conditions::standing(&mut look, first, &stored.request, now).await?;
+        let rules = &application.rules;
+        let first = conditions::standing(&mut look, first, request, rules, now).await?;
         Ok(first.is_some())
     }
 
@@ -123,9 +128,10 @@ impl Core {
         };
         let application = applications::live_application_in(&mut look, &request.application);
         let rules = application.await?.map(|application| application.rules);
+        let rules = rules.unwrap_or_default();
         let scopes: Vec<ToolScope> = request.tools.iter().map(|t| t.scope.clone()).collect();
         let first = first_approvals::first_in(&mut look, &stored.id).await?;
-        let first = conditions::standing(&mut look, first, request, now).await?;
+        let first = conditions::standing(&mut look, first, request, &rules, now).await?;
         let whole = first.as_ref().map_or_else(
             || Granted {
                 duration: request.duration,
@@ -155,7 +161,7 @@ impl Core {
         Ok(Outlook {
             authority: found.filter(|_| not_for.is_none() && !is_same_person && !held_is_over),
             other_behalves,
-            demands: Demands::of(&rules.unwrap_or_default(), &scopes),
+            demands: Demands::of(&rules, &scopes),
             first,
             not_for,
             is_same_person,

@@ -16,6 +16,8 @@ pub(crate) struct FirstApproval {
     pub(crate) on_behalf_of: Option<String>,
     /// The workload that the account is of, if it is one.
     pub(crate) workload_identity: Option<String>,
+    /// A passkey confirmed it, which the account still has.
+    pub(crate) touched: bool,
     pub(crate) granted: Granted,
     pub(crate) instructions: Option<String>,
 }
@@ -28,6 +30,8 @@ pub(crate) struct NewFirstApproval<'a> {
     pub(crate) on_behalf_of: Option<&'a str>,
     pub(crate) granted_json: &'a str,
     pub(crate) instructions: Option<&'a str>,
+    /// The passkey that confirmed it.
+    pub(crate) passkey: Option<&'a str>,
     pub(crate) approved_at: Timestamp,
 }
 
@@ -37,6 +41,7 @@ struct Row {
     user_name: String,
     on_behalf_of: Option<String>,
     workload_identity: Option<String>,
+    touched: bool,
     granted_json: String,
     instructions: Option<String>,
 }
@@ -48,7 +53,8 @@ pub(crate) async fn first_in(
 ) -> Result<Option<FirstApproval>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT f.account_id, a.user_name, f.on_behalf_of, a.workload_identity, f.granted_json,
-             f.instructions
+             f.instructions, EXISTS (SELECT 1 FROM passkeys p
+                 WHERE p.id = f.passkey_id AND p.account_id = f.account_id) AS touched
          FROM first_approvals f JOIN accounts a ON a.id = f.account_id WHERE f.request_id = ?",
     )
     .bind(request)
@@ -61,6 +67,7 @@ pub(crate) async fn first_in(
             user_name: Principal::parse(row.user_name).map_err(damaged)?,
             on_behalf_of: row.on_behalf_of,
             workload_identity: row.workload_identity,
+            touched: row.touched,
             granted: Granted { duration, tools },
             instructions: row.instructions,
         })
@@ -75,8 +82,8 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO first_approvals (request_id, account_id, on_behalf_of, granted_json,
-             instructions, approved_at)
-         VALUES (?, ?, ?, ?, ?, ?)",
+             instructions, approved_at, passkey_id)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.request)
     .bind(new.account)
@@ -84,6 +91,7 @@ pub(crate) async fn insert(
     .bind(new.granted_json)
     .bind(new.instructions)
     .bind(to_db(new.approved_at))
+    .bind(new.passkey)
     .execute(&mut **change)
     .await?;
     Ok(())

@@ -38,6 +38,7 @@ mod harness;
 mod hostile_text;
 mod identity;
 mod identity_attempts;
+mod lapsing;
 mod metadata;
 mod narrowing_by_hand;
 mod notifying;
