@@ -164,7 +164,7 @@ pub(crate) fn identity_provider(path: &Path) -> Result<Option<IdentityProvider>,
         return Ok(None);
     };
     let secret = table.client_secret_file;
-    let secret = secret.map(|file| secret_beside(path, &file));
+    let secret = secret.map(|file| text_beside(path, &file));
     Ok(Some(IdentityProvider {
         issuer: table.issuer,
         client_id: table.client_id,
@@ -187,13 +187,13 @@ pub(crate) fn notify(path: Option<&Path>) -> Result<Vec<NotifyTarget>, Failure> 
     notify::targets(path, table.webhook, table.mail)
 }
 
-/// A secret in a file of its own, meant from where the configuration is.
-fn secret_beside(path: &Path, file: &Path) -> Result<String, Failure> {
+/// What a file of its own holds, such as a secret, meant from where the configuration is.
+fn text_beside(path: &Path, file: &Path) -> Result<String, Failure> {
     let file = path
         .parent()
         .map_or_else(|| file.to_owned(), |folder| folder.join(file));
     let text = files::read_text(&file, MAX_BYTES).map_err(|error| {
-        let message = format!("cannot read the secret `{}`: {error}", file.display());
+        let message = format!("cannot read `{}`: {error}", file.display());
         Failure::new("config_unreadable", message)
     })?;
     Ok(text.trim().to_owned())
@@ -217,8 +217,8 @@ fn document(path: &Path) -> Result<Document, Failure> {
             "a `[verifier]` table may hold `policy`, `evaluation` and `max_staleness`, \
              an `[issuer.oidc]` table `issuer`, `client_id`, `client_secret_file`, `groups_claim` \
              and `roles`, an `[[issuer.webhook]]` table `url`, `secret_file` and `applications`, an \
-             `[issuer.mail]` table `server`, `port`, `security`, `user_name`, `password_file`, \
-             `from`, `to` and `applications`",
+             `[issuer.mail]` table `server`, `port`, `security`, `authorities_file`, \
+             `user_name`, `password_file`, `from`, `to` and `applications`",
         )
     })
 }

@@ -15,7 +15,7 @@ const MAX_LISTENERS: usize = 512;
 
 /// What a listener hears.
 #[derive(Clone, Copy, Debug, Default)]
-struct Beat {
+pub(crate) struct Beat {
     count: u64,
     /// The issuer is ending.
     last: bool,
@@ -47,6 +47,11 @@ impl Pulse {
     /// Nothing more will.
     pub(crate) fn end(&self) {
         self.beats.send_modify(|beat| beat.last = true);
+    }
+
+    /// The beats themselves, for the issuer's own tasks.
+    pub(crate) fn beats(&self) -> watch::Receiver<Beat> {
+        self.beats.subscribe()
     }
 
     /// A place for one page of an account; `None` when there are enough.

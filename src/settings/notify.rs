@@ -7,7 +7,7 @@ use bailiwick_issuer::{MailSecurity, MailTarget, NotifyTarget, WebhookSecret, We
 use serde::Deserialize;
 use url::Url;
 
-use super::{invalid, secret_beside};
+use super::{invalid, text_beside};
 use crate::exit::Failure;
 
 /// One `[[issuer.webhook]]`.
@@ -30,6 +30,9 @@ pub(super) struct MailTable {
     port: Option<u16>,
     #[serde(default)]
     security: Security,
+    /// A file with the certificates (PEM) of those who may vouch for the server, in place of the
+    /// public authorities.
+    authorities_file: Option<PathBuf>,
     user_name: Option<String>,
     password_file: Option<PathBuf>,
     from: String,
@@ -80,7 +83,7 @@ pub(super) fn targets(
 ) -> Result<Vec<NotifyTarget>, Failure> {
     let mut targets = Vec::new();
     for table in webhooks {
-        let secret = secret_beside(path, &table.secret_file)?;
+        let secret = text_beside(path, &table.secret_file)?;
         let secret = WebhookSecret::parse(&secret).map_err(|error| invalid(path, &error))?;
         let applications = applications(path, table.applications)?;
         let target = WebhookTarget::new(table.url, secret, applications);
@@ -88,8 +91,12 @@ pub(super) fn targets(
         targets.push(NotifyTarget::Webhook(target));
     }
     if let Some(table) = mail {
+        let authorities = table.authorities_file.as_deref();
+        let authorities = authorities
+            .map(|file| text_beside(path, file))
+            .transpose()?;
         let password = table.password_file.as_deref();
-        let password = password.map(|file| secret_beside(path, file)).transpose()?;
+        let password = password.map(|file| text_beside(path, file)).transpose()?;
         let credentials = match (table.user_name, password) {
             (Some(name), Some(password)) => Some((name, password.into())),
             (None, None) => None,
@@ -101,6 +108,7 @@ pub(super) fn targets(
         targets.push(NotifyTarget::Mail(MailTarget {
             port: table.port.unwrap_or_else(|| table.security.usual_port()),
             security: table.security.into(),
+            authorities,
             credentials,
             server: table.server,
             from: table.from,
@@ -140,7 +148,8 @@ mod tests {
         let hook =
             "[[issuer.webhook]]\nurl = \"https://chat.example/x\"\nsecret_file = \"secret\"\n";
         let mail = "[issuer.mail]\nserver = \"mail.example.org\"\nfrom = \"b@example.org\"\n\
-                    to = [\"a@example.org\"]\nuser_name = \"b\"\npassword_file = \"secret\"\n";
+                    to = [\"a@example.org\"]\nuser_name = \"b\"\npassword_file = \"secret\"\n\
+                    security = \"starttls\"\nauthorities_file = \"secret\"\n";
         assert_eq!(read(""), Ok(0));
         assert_eq!(
             read(&format!("{hook}applications = [\"default\"]\n{hook}{mail}")),

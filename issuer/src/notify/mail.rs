@@ -1,5 +1,9 @@
 //! Mail through an SMTP server that the operator names. The `lettre` library writes the message and
 //! speaks the protocol; text of agents is one visible line before it gets there.
+//!
+//! Each recipient gets a message of their own, so that one whom the server refuses keeps it from
+//! nobody else. What the server refuses for good (5yz, a wrong password included) and what it does
+//! not speak (STARTTLS, our way of authenticating) is not tried again.
 
 use std::fmt;
 
@@ -7,16 +11,20 @@ use bailiwick_datalog::ApplicationId;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
-    transport::smtp::authentication::Credentials,
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Certificate, CertificateStore, Tls, TlsParameters},
+    },
 };
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{DEADLINE, NotifyError, Undelivered};
+use super::{DEADLINE, FOLDED, NotifyError, Undelivered};
 use crate::text::visible_line;
 
 /// Longest name of an agent in a subject, in characters.
 const MAX_NAME_CHARS: usize = 60;
+const FOLDED_SUBJECT: &str = "Agents ask for access again and again";
 
 /// How the connection to the mail server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +46,8 @@ pub struct MailTarget {
     pub port: u16,
     /// How the connection is protected.
     pub security: MailSecurity,
+    /// The certificates (PEM) of those who may vouch for the server, in place of the public ones.
+    pub authorities: Option<String>,
     /// User name and password, where the server wants them.
     pub credentials: Option<(String, Zeroizing<String>)>,
     /// The sender's address.
@@ -62,72 +72,111 @@ impl fmt::Debug for MailTarget {
 pub(super) struct Mail {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
-    to: Vec<Mailbox>,
+    to: Mailbox,
 }
 
 impl Mail {
-    pub(super) fn new(target: MailTarget) -> Result<Self, NotifyError> {
-        let _already_installed = rustls::crypto::ring::default_provider().install_default();
-        let server = target.server.as_str();
-        let local = matches!(server, "127.0.0.1" | "::1" | "localhost");
-        let unusable = |error: lettre::transport::smtp::Error| NotifyError::new(error.to_string());
-        let builder = match target.security {
-            MailSecurity::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(server),
-            MailSecurity::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(server),
-            MailSecurity::None if local => Ok(
-                AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server),
-            ),
-            MailSecurity::None => {
-                let why = format!("mail to `{server}` must be protected by TLS");
-                return Err(NotifyError::new(why));
-            }
-        };
-        let builder = builder
-            .map_err(unusable)?
-            .port(target.port)
-            .timeout(Some(DEADLINE));
-        let builder = match target.credentials {
-            Some((name, password)) => {
-                builder.credentials(Credentials::new(name, password.to_string()))
-            }
-            None => builder,
-        };
-        if target.to.is_empty() {
+    /// One for each recipient.
+    ///
+    /// # Errors
+    /// [`NotifyError`].
+    pub(super) fn to_each(target: MailTarget) -> Result<Vec<Self>, NotifyError> {
+        let from = mailbox(&target.from)?;
+        let to = target.to.iter().map(|to| mailbox(to));
+        let to = to.collect::<Result<Vec<Mailbox>, _>>()?;
+        if to.is_empty() {
             return Err(NotifyError::new("mail has no recipient"));
         }
-        Ok(Self {
-            transport: builder.build(),
-            from: mailbox(&target.from)?,
-            to: target
-                .to
-                .iter()
-                .map(|to| mailbox(to))
-                .collect::<Result<_, _>>()?,
-        })
+        let transport = transport(target)?;
+        let to_one = |to| Self {
+            transport: transport.clone(),
+            from: from.clone(),
+            to,
+        };
+        Ok(to.into_iter().map(to_one).collect())
+    }
+
+    /// What the store knows it by.
+    pub(super) fn name(&self) -> String {
+        format!("mail {}", self.to.email)
     }
 
     /// Sends one thing; the same `id` each time, which becomes the message's.
     pub(super) async fn send(&self, id: &str, body: &str) -> Result<(), Undelivered> {
-        let failed = |error: &dyn fmt::Display| Undelivered(error.to_string());
-        let message = self.message(id, body).map_err(|error| failed(&error))?;
-        let sent = self.transport.send(message).await;
-        sent.map(|_| ()).map_err(|error| failed(&error))
+        let message = self.message(id, body);
+        let message = message.map_err(|error| Undelivered::Never(error.to_string()))?;
+        match self.transport.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_permanent() || error.is_client() => {
+                Err(Undelivered::Never(error.to_string()))
+            }
+            Err(error) => Err(Undelivered::Later(error.to_string())),
+        }
     }
 
     fn message(&self, id: &str, body: &str) -> Result<Message, NotifyError> {
         let body: Value =
             serde_json::from_str(body).map_err(|e| NotifyError::new(e.to_string()))?;
-        let mut builder = Message::builder()
+        let is_folded = body.get("type").and_then(Value::as_str) == Some(FOLDED);
+        let (subject, text) = if is_folded {
+            (FOLDED_SUBJECT.to_owned(), folded_text(&body))
+        } else {
+            (subject(&body), text(&body))
+        };
+        let message = Message::builder()
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .from(self.from.clone())
-            .subject(subject(&body))
-            .header(ContentType::TEXT_PLAIN);
-        for to in &self.to {
-            builder = builder.to(to.clone());
-        }
-        let message = builder.body(text(&body));
+            .to(self.to.clone())
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text);
         message.map_err(|error| NotifyError::new(error.to_string()))
     }
+}
+
+fn transport(target: MailTarget) -> Result<AsyncSmtpTransport<Tokio1Executor>, NotifyError> {
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    let server = target.server.as_str();
+    let local = matches!(server, "127.0.0.1" | "::1" | "localhost");
+    let authorities = target.authorities.as_deref();
+    let tls = match target.security {
+        MailSecurity::Tls => Tls::Wrapper(tls(server, authorities)?),
+        MailSecurity::StartTls => Tls::Required(tls(server, authorities)?),
+        MailSecurity::None if local => Tls::None,
+        MailSecurity::None => {
+            let why = format!("mail to `{server}` must be protected by TLS");
+            return Err(NotifyError::new(why));
+        }
+    };
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server)
+        .tls(tls)
+        .port(target.port)
+        .timeout(Some(DEADLINE));
+    let builder = match target.credentials {
+        Some((name, password)) => builder.credentials(Credentials::new(name, password.to_string())),
+        None => builder,
+    };
+    Ok(builder.build())
+}
+
+/// How the server is known: by the public authorities, or by those that were named alone.
+fn tls(server: &str, authorities: Option<&str>) -> Result<TlsParameters, NotifyError> {
+    let unusable =
+        |error: lettre::transport::smtp::Error| NotifyError::new(format!("TLS: {error}"));
+    let Some(pem) = authorities else {
+        return TlsParameters::new(server.to_owned()).map_err(unusable);
+    };
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(NotifyError::new(
+            "there is no certificate (PEM) to know the mail server by",
+        ));
+    }
+    let authorities = Certificate::from_pem(pem.as_bytes()).map_err(unusable)?;
+    TlsParameters::builder(server.to_owned())
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(authorities)
+        .build()
+        .map_err(unusable)
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, NotifyError> {
@@ -171,6 +220,15 @@ fn text(body: &Value) -> String {
     )
 }
 
+fn folded_text(body: &Value) -> String {
+    format!(
+        "More requests wait than are told of one by one: agents under one name ask very often.\n\n\
+         Application  {}\n\nLook at the list and decide:\n{}\n",
+        line(body, "application"),
+        line(body, "url"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -182,6 +240,7 @@ mod tests {
             server: "127.0.0.1".to_owned(),
             port: 25,
             security: MailSecurity::None,
+            authorities: None,
             credentials: None,
             from: "Bailiwick <bailiwick@example.org>".to_owned(),
             to: vec!["ada@example.org".to_owned()],
@@ -191,7 +250,7 @@ mod tests {
 
     #[test]
     fn text_of_an_agent_adds_no_header_and_no_recipient() {
-        let mail = Mail::new(target()).unwrap();
+        let mail = Mail::to_each(target()).unwrap().remove(0);
         for hostile in [
             "x\r\nBcc: eve@example.org\r\n\r\nhello",
             "x\nSubject: other",
@@ -235,7 +294,7 @@ mod tests {
             ("mail.example.org", MailSecurity::Tls, true),
         ] {
             let server = server.to_owned();
-            let made = Mail::new(MailTarget {
+            let made = Mail::to_each(MailTarget {
                 server,
                 security,
                 ..target()
@@ -248,7 +307,7 @@ mod tests {
     fn address_that_is_none_and_mail_to_nobody_are_refused() {
         let made = |from: &str, to: &[&str]| {
             let to = to.iter().map(|to| (*to).to_owned()).collect();
-            Mail::new(MailTarget {
+            Mail::to_each(MailTarget {
                 from: from.to_owned(),
                 to,
                 ..target()
@@ -259,5 +318,55 @@ mod tests {
         assert!(!made("a", &["b@example.org"]));
         assert!(!made("a@example.org", &["b\r\nc@example.org"]));
         assert!(!made("a@example.org", &[]));
+    }
+    #[test]
+    fn each_recipient_gets_a_message_of_their_own() {
+        let to = ["ada@example.org", "Bob <bob@example.org>"].map(str::to_owned);
+        let mails = Mail::to_each(MailTarget {
+            to: to.into(),
+            ..target()
+        });
+        let mails = mails.unwrap();
+        let names: Vec<String> = mails.iter().map(Mail::name).collect();
+        assert_eq!(names, ["mail ada@example.org", "mail bob@example.org"]);
+        let body = json!({"type": "access_request.waiting", "data": {"agent": "a"}}).to_string();
+        for (mail, other) in [(&mails[0], "bob"), (&mails[1], "ada")] {
+            let message = mail.message("msg_1", &body).unwrap();
+            assert_eq!(
+                message.envelope().to(),
+                std::slice::from_ref(&mail.to.email)
+            );
+            let written = String::from_utf8(message.formatted()).unwrap();
+            assert!(!written.contains(other), "{written}");
+        }
+    }
+
+    #[test]
+    fn many_requests_are_told_of_by_their_application_and_the_list() {
+        let mail = Mail::to_each(target()).unwrap().remove(0);
+        let body = json!({"type": FOLDED,
+            "data": {"application": "default", "url": "https://i.example/approvals"}});
+        let message = mail.message("msg_1", &body.to_string()).unwrap();
+        let written = String::from_utf8(message.formatted()).unwrap();
+        assert!(written.contains(FOLDED_SUBJECT), "{written}");
+        assert!(written.contains("https://i.example/approvals"), "{written}");
+        assert!(written.contains("default"), "{written}");
+    }
+
+    #[test]
+    fn authorities_that_are_no_certificates_are_refused() {
+        let made = |pem: Option<&str>| {
+            Mail::to_each(MailTarget {
+                security: MailSecurity::Tls,
+                authorities: pem.map(str::to_owned),
+                ..target()
+            })
+            .is_ok()
+        };
+        assert!(made(None));
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for wrong in ["", "x", broken] {
+            assert!(!made(Some(wrong)), "{wrong:?}");
+        }
     }
 }

@@ -150,18 +150,21 @@ impl Webhook {
             .header("webhook-signature", signature)
             .body(body.to_owned());
         let answer = request.send().await;
-        let answer = answer.map_err(|error| Undelivered(error.without_url().to_string()))?;
+        let answer = answer.map_err(|error| Undelivered::Later(error.without_url().to_string()))?;
         if answer.status().is_success() {
             Ok(())
         } else {
-            Err(Undelivered(format!("it answers {}", answer.status())))
+            Err(Undelivered::Later(format!(
+                "it answers {}",
+                answer.status()
+            )))
         }
     }
 }
 
 fn sign(secret: &WebhookSecret, id: &str, time: &str, body: &str) -> Result<String, Undelivered> {
     let mac = Hmac::<Sha256>::new_from_slice(&secret.0);
-    let mut mac = mac.map_err(|error| Undelivered(error.to_string()))?;
+    let mut mac = mac.map_err(|error| Undelivered::Never(error.to_string()))?;
     mac.update(format!("{id}.{time}.{body}").as_bytes());
     Ok(format!(
         "v1,{}",

@@ -46,7 +46,7 @@ pub(crate) use browsers::BrowserSession;
 pub(crate) use clients::NewClient;
 pub(crate) use delegations::Delegation;
 pub(crate) use first_approvals::{FirstApproval, NewFirstApproval};
-pub(crate) use notifications::Notification;
+pub(crate) use notifications::{NewNotification, Notification};
 pub(crate) use passkeys::Passkey;
 pub(crate) use requests::{Decider, NewRequest, Poll, RequestState, StoredRequest};
 pub(crate) use revocations::Revoked;

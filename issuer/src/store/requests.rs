@@ -5,7 +5,10 @@ use std::time::Duration;
 use bailiwick_datalog::{ApplicationId, Timestamp};
 use sqlx::FromRow;
 
-use super::{Change, Store, StoreError, damaged, from_db, seconds_from_db, seconds_to_db, to_db};
+use super::{
+    Change, Store, StoreError, damaged, from_db, notifications, seconds_from_db, seconds_to_db,
+    to_db,
+};
 use crate::{
     access_request::{AccessRequest, RequestDigest},
     ids::UserCode,
@@ -266,7 +269,7 @@ pub(crate) async fn is_open(
 }
 
 /// Turns a waiting request into an approved one: `false` when it is not waiting any more, is
-/// expired at `now`, or is not the one that was shown.
+/// expired at `now`, or is not the one that was shown. Nobody is told any more that it waits.
 pub(crate) async fn swap_to_approved(
     change: &mut Change,
     id: &str,
@@ -287,7 +290,19 @@ pub(crate) async fn swap_to_approved(
     .bind(shown.bytes().to_vec())
     .execute(&mut **change)
     .await?;
-    Ok(swapped.rows_affected() == 1)
+    decided(change, id, swapped.rows_affected(), now).await
+}
+
+async fn decided(
+    change: &mut Change,
+    id: &str,
+    swapped: u64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if swapped == 1 {
+        notifications::forget_request(change, id, now).await?;
+    }
+    Ok(swapped == 1)
 }
 
 /// Denies everything that waits in an application, and names it.
@@ -309,6 +324,7 @@ pub(crate) async fn deny_waiting(
     .bind(application.as_str())
     .fetch_all(&mut **change)
     .await?;
+    notifications::forget_application(change, application).await?;
     Ok(denied)
 }
 
@@ -336,7 +352,7 @@ pub(crate) async fn swap_to_denied(
     .bind(shown.bytes().to_vec())
     .execute(&mut **change)
     .await?;
-    Ok(swapped.rows_affected() == 1)
+    decided(change, id, swapped.rows_affected(), now).await
 }
 
 /// Notes a poll and tells whether it kept the pace (RFC 8628 section 3.5). One that came too

@@ -39,6 +39,7 @@ mod hostile_text;
 mod identity;
 mod identity_attempts;
 mod lapsing;
+mod mail;
 mod metadata;
 mod narrowing_by_hand;
 mod notifying;

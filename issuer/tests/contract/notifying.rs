@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
@@ -13,17 +16,16 @@ use axum::{
     routing::post,
 };
 use bailiwick_datalog::ApplicationId;
-use bailiwick_issuer::{MailSecurity, MailTarget, NotifyTarget, WebhookSecret, WebhookTarget};
+use bailiwick_issuer::{NotifyTarget, WebhookSecret, WebhookTarget};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::{
     deciding::rules,
     harness::{START, World, details},
-    oauth_client::Client,
+    oauth_client::{Client, REDIRECT},
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -33,10 +35,13 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 struct Receiver {
     got: Mutex<Vec<(HeaderMap, String)>>,
     answers: Mutex<VecDeque<StatusCode>>,
+    /// Something came.
+    news: tokio::sync::Notify,
 }
 
 async fn receive(State(it): State<Arc<Receiver>>, headers: HeaderMap, body: String) -> Response {
     it.got.lock().unwrap().push((headers, body));
+    it.news.notify_one();
     let answer = it.answers.lock().unwrap().pop_front();
     let status = answer.unwrap_or(StatusCode::OK);
     let to = status
@@ -103,6 +108,17 @@ fn hook(url: &str, applications: &[&str]) -> NotifyTarget {
 
 async fn due(world: &World) -> usize {
     world.issuer.as_ref().unwrap().notify_due().await.unwrap()
+}
+
+/// The same until nothing is taken any more: each place takes some at a time.
+async fn all_due(world: &World) -> usize {
+    let mut all = 0;
+    loop {
+        match due(world).await {
+            0 => return all,
+            some => all += some,
+        }
+    }
 }
 
 #[tokio::test]
@@ -185,16 +201,152 @@ async fn receiver_of_one_application_hears_of_no_other() {
     assert_eq!(receiver.last().1["data"]["application"], "other");
 }
 
+/// Asks under a name that anybody can claim.
+async fn claims(world: &World, name: &str) -> Value {
+    let wish = details().to_string();
+    let fields = [
+        ("client_id", "bailiwick-cli"),
+        ("agent_name", name),
+        ("authorization_details", wish.as_str()),
+    ];
+    let reply = world
+        .post_form("/oauth/device_authorization", &fields)
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    reply.json()
+}
+
 #[tokio::test]
-async fn agent_that_asks_very_often_is_announced_no_more() {
+async fn requests_of_an_agent_that_asks_very_often_are_told_of_together_once_a_minute() {
     let (url, receiver) = Receiver::start().await;
     let (world, _) = World::with_approver_and_places(vec![hook(&url, &[])]).await;
-    for _ in 0..12 {
+    for _ in 0..13 {
         world.asked().await;
     }
-    assert_eq!(due(&world).await, 10);
-    assert_eq!(due(&world).await, 0);
-    assert_eq!(receiver.count(), 10);
+    assert_eq!(all_due(&world).await, 10);
+    for (wait, told) in [(59, 0), (1, 1), (0, 0)] {
+        world.advance(wait);
+        assert_eq!(all_due(&world).await, told, "{wait}");
+    }
+    let (_, body) = receiver.last();
+    assert_eq!(body["type"], "access_requests.waiting");
+    let list = format!("{}/approvals", world.origin);
+    assert_eq!(body["data"], json!({"application": "default", "url": list}));
+    world.asked().await;
+    world.advance(60);
+    assert_eq!(all_due(&world).await, 1);
+}
+
+#[tokio::test]
+async fn name_that_an_outsider_uses_up_silences_nobody_who_has_it() {
+    let (url, receiver) = Receiver::start().await;
+    let (world, _) = World::with_approver_and_places(vec![hook(&url, &[])]).await;
+    for _ in 0..11 {
+        claims(&world, "Robot").await;
+    }
+    all_due(&world).await;
+    world.advance(60);
+    all_due(&world).await;
+    let before = receiver.count();
+
+    claims(&world, "Robot").await;
+    world.advance(60);
+    assert_eq!(
+        all_due(&world).await,
+        1,
+        "the honest one is told of as well"
+    );
+
+    // Who proves its identity is told of at once, whatever others claim.
+    let metadata = json!({"client_name": "Robot", "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "client_secret_post"});
+    let client = Client::register_as(&world, &metadata).await;
+    let wish = details().to_string();
+    let fields = [
+        ("client_id", client.id.as_str()),
+        ("client_secret", client.secret.as_deref().unwrap()),
+        ("agent_name", "Robot"),
+        ("authorization_details", wish.as_str()),
+    ];
+    let asked = world.post_form("/oauth/device_authorization", &fields);
+    assert_eq!(asked.await.status, 200);
+    assert_eq!(all_due(&world).await, 1);
+    let data = &receiver.last().1["data"];
+    assert_eq!(data["proved_identity"], client.known_as());
+    assert_eq!(receiver.count(), before + 2);
+}
+
+#[tokio::test]
+async fn request_that_was_decided_is_not_told_of_as_waiting() {
+    let (url, receiver) = Receiver::start().await;
+    let (world, mut ada) = World::with_approver_and_places(vec![hook(&url, &[])]).await;
+    for (decision, told) in [("approve", 0), ("deny", 0), ("check", 1)] {
+        let asked = claims(&world, decision).await;
+        let form = ada.open(&asked).await.with("decision", decision);
+        let reply = ada.submit(&form).await;
+        assert!(reply.status.as_u16() < 400, "{}", reply.body);
+        assert_eq!(all_due(&world).await, told, "{decision}");
+        assert_eq!(receiver.count(), told);
+    }
+    world.application("other", &json!({})).await;
+    let asked = world.ask_as("other", &details()).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    let removed = world.operate("/v1/applications/other/remove", "").await;
+    assert_eq!(removed.status, 200, "{}", removed.body);
+    assert_eq!(all_due(&world).await, 0);
+}
+
+#[tokio::test]
+async fn requests_that_were_all_decided_are_not_told_of_together() {
+    for (left, told) in [(0, 0), (1, 1)] {
+        let (url, _) = Receiver::start().await;
+        let (world, mut ada) = World::with_approver_and_places(vec![hook(&url, &[])]).await;
+        let mut asked = Vec::new();
+        for _ in 0..11 {
+            asked.push(world.asked().await);
+        }
+        all_due(&world).await;
+        for one in asked.iter().skip(left) {
+            let form = ada.open(one).await.with("decision", "deny");
+            assert_eq!(ada.submit(&form).await.status, 303);
+        }
+        world.advance(60);
+        assert_eq!(all_due(&world).await, told, "{left}");
+    }
+}
+
+#[tokio::test]
+async fn receiver_that_hangs_keeps_no_other_waiting() {
+    let hanging = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&hanging);
+    let router = Router::new().route(
+        "/hook",
+        post(async move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let (url, receiver) = Receiver::start().await;
+    let places = vec![hook(&address, &[]), hook(&url, &[])];
+    let (world, _) = World::with_approver_and_places(places).await;
+    let issuer = world.issuer.as_ref().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let telling = issuer.spawn_notifying(async move {
+        let _ = stopped.await;
+    });
+    for number in 0..20 {
+        claims(&world, &format!("agent {number}")).await;
+    }
+    while receiver.count() < 20 {
+        receiver.news.notified().await;
+    }
+    // Four at once, and none was given up before the other place had everything.
+    assert!(hanging.load(Ordering::SeqCst) <= 4);
+    stop.send(()).unwrap();
+    telling.await.unwrap();
 }
 
 #[tokio::test]
@@ -212,109 +364,4 @@ async fn request_in_a_browser_is_announced_once_it_waits_for_a_second_person() {
         receiver.last().1["type"],
         "access_request.waiting_for_second"
     );
-}
-
-/// A mail server for one message, which it hands out: envelope lines and content.
-async fn mail_server() -> (u16, tokio::task::JoinHandle<(Vec<String>, String)>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let served = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let (read, mut write) = stream.into_split();
-        let mut lines = BufReader::new(read).lines();
-        let (mut envelope, mut content, mut in_data) = (Vec::new(), String::new(), false);
-        write.write_all(b"220 test ESMTP\r\n").await.unwrap();
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if in_data {
-                in_data = line != ".";
-                if in_data {
-                    content.push_str(&line);
-                    content.push('\n');
-                    continue;
-                }
-                write.write_all(b"250 taken\r\n").await.unwrap();
-                break;
-            }
-            in_data = line == "DATA";
-            let answer: &[u8] = if in_data {
-                b"354 go on\r\n"
-            } else {
-                b"250 ok\r\n"
-            };
-            envelope.push(line);
-            write.write_all(answer).await.unwrap();
-        }
-        (envelope, content)
-    });
-    (port, served)
-}
-
-#[tokio::test]
-async fn mail_reaches_its_recipients_alone_whatever_an_agent_calls_itself() {
-    let (port, served) = mail_server().await;
-    let target = MailTarget {
-        server: "127.0.0.1".to_owned(),
-        port,
-        security: MailSecurity::None,
-        credentials: None,
-        from: "Bailiwick <bailiwick@example.org>".to_owned(),
-        to: vec!["ada@example.org".to_owned()],
-        applications: Vec::new(),
-    };
-    let (world, _) = World::with_approver_and_places(vec![NotifyTarget::Mail(target)]).await;
-    let wish = details().to_string();
-    let fields = [
-        ("client_id", "bailiwick-cli"),
-        ("agent_name", "x Bcc: eve@example.org\u{2028}"),
-        ("authorization_details", wish.as_str()),
-    ];
-    let reply = world
-        .post_form("/oauth/device_authorization", &fields)
-        .await;
-    if reply.status != 200 {
-        // A name with such a character is refused before it comes this far.
-        let fields = [
-            fields[0],
-            ("agent_name", "x Bcc: eve@example.org"),
-            fields[2],
-        ];
-        let reply = world
-            .post_form("/oauth/device_authorization", &fields)
-            .await;
-        assert_eq!(reply.status, 200, "{}", reply.body);
-    }
-    assert_eq!(due(&world).await, 1);
-    let (envelope, content) = served.await.unwrap();
-    let recipients: Vec<&String> = envelope.iter().filter(|l| l.starts_with("RCPT")).collect();
-    assert_eq!(recipients, ["RCPT TO:<ada@example.org>"]);
-    assert!(
-        !content.lines().any(|line| line.starts_with("Bcc")),
-        "{content}"
-    );
-    assert!(content.contains("/approvals/apr_"), "{content}");
-    assert!(content.contains("files.write_file (write)"), "{content}");
-}
-
-#[tokio::test]
-async fn mail_server_that_is_away_is_asked_again() {
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = gone.local_addr().unwrap().port();
-    drop(gone);
-    let target = MailTarget {
-        server: "127.0.0.1".to_owned(),
-        port,
-        security: MailSecurity::None,
-        credentials: None,
-        from: "b@example.org".to_owned(),
-        to: vec!["ada@example.org".to_owned()],
-        applications: Vec::new(),
-    };
-    let (world, _) = World::with_approver_and_places(vec![NotifyTarget::Mail(target)]).await;
-    world.asked().await;
-    assert_eq!(due(&world).await, 0);
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
-        .await
-        .unwrap();
-    drop(listener);
-    assert_eq!(due(&world).await, 0, "not before its time");
 }
