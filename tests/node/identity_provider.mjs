@@ -19,7 +19,10 @@ server.listen(0, "127.0.0.1", () => {
         client_secret: "a secret of the tests",
         // A native client's loopback address may have any port (RFC 8252 section 7.3).
         application_type: "native",
-        redirect_uris: ["http://127.0.0.1/sign-in/identity/return"],
+        redirect_uris: [
+          "http://127.0.0.1/sign-in/identity/return",
+          "http://localhost/sign-in/identity/return",
+        ],
       },
     ],
     claims: { openid: ["sub"], profile: ["preferred_username", "groups"], email: ["email"] },

@@ -85,7 +85,8 @@ impl Core {
         Ok(())
     }
 
-    /// Refuses a browser whose sign-in is not fresh.
+    /// Refuses a browser whose sign-in is not fresh: its person proved who they are here, or at a
+    /// provider that was to have them sign in again, in the last minutes.
     ///
     /// # Errors
     /// [`PasskeyError::NotFresh`] or [`PasskeyError::Unavailable`].
@@ -93,7 +94,8 @@ impl Core {
         let session = self.store.browser_session(&cookie.digest()).await?;
         let session = session.ok_or(PasskeyError::NotFresh)?;
         let now = self.clock.now().utc;
-        if now.saturating_since(session.created_at) < FRESH {
+        let proved = session.authenticated_at.ok_or(PasskeyError::NotFresh)?;
+        if now.saturating_since(proved) < FRESH {
             Ok(())
         } else {
             Err(PasskeyError::NotFresh)

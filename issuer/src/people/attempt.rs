@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bailiwick_datalog::Timestamp;
 use openidconnect::{Nonce, PkceCodeVerifier};
 use sha2::{Digest as _, Sha256};
 
@@ -34,6 +35,8 @@ pub(crate) struct Attempt {
     pub(crate) verifier: PkceCodeVerifier,
     /// The provider said that its answers name it.
     pub(crate) answers_name_it: bool,
+    /// When the provider was told to have the person sign in anew, where it was.
+    pub(crate) anew: Option<Timestamp>,
     /// On the monotonic clock.
     ends: Duration,
     pub(crate) next: Option<String>,
@@ -45,6 +48,7 @@ impl Attempt {
         state: Secret,
         departure: Departure,
         next: Option<String>,
+        anew: Option<Timestamp>,
         now: Duration,
     ) -> Self {
         Self {
@@ -52,6 +56,7 @@ impl Attempt {
             nonce: departure.nonce,
             verifier: departure.verifier,
             answers_name_it: departure.answers_name_it,
+            anew,
             ends: now.saturating_add(LIFETIME),
             next,
         }
@@ -72,6 +77,9 @@ impl Attempt {
             self.nonce.secret(),
             self.verifier.secret(),
             if self.answers_name_it { "named" } else { "" },
+            &self
+                .anew
+                .map_or_else(String::new, |at| at.unix().to_string()),
             &self.ends.as_millis().to_string(),
             self.next.as_deref().unwrap_or_default(),
         ];
@@ -90,12 +98,17 @@ impl Attempt {
         let mut parts = text.split(BETWEEN);
         let mut take = || parts.next();
         let (state, nonce, verifier) = (take()?, take()?, take()?);
-        let (named, ends, next) = (take()?, take()?, take()?);
+        let (named, anew, ends, next) = (take()?, take()?, take()?, take()?);
+        let anew = match anew {
+            "" => None,
+            seconds => Some(Timestamp::from_unix(seconds.parse().ok()?)),
+        };
         let attempt = Self {
             state: Secret::received(state),
             nonce: Nonce::new(nonce.to_owned()),
             verifier: PkceCodeVerifier::new(verifier.to_owned()),
             answers_name_it: !named.is_empty(),
+            anew,
             ends: Duration::from_millis(ends.parse().ok()?),
             next: (!next.is_empty()).then(|| next.to_owned()),
         };
@@ -128,12 +141,14 @@ mod tests {
         let sealer = Sealer::new(&entropy).unwrap();
         let [browser, other, state] = [(); 3].map(|()| Secret::generate(&entropy));
         let begun = Duration::from_secs(5);
-        for (named, next) in [(true, Some("/a?b=c")), (false, None)] {
+        let asked = Some(Timestamp::from_unix(7));
+        for (named, next, anew) in [(true, Some("/a?b=c"), asked), (false, None, None)] {
             let attempt = Attempt {
                 state: state.clone(),
                 nonce: Nonce::new("the nonce".to_owned()),
                 verifier: PkceCodeVerifier::new("the verifier".to_owned()),
                 answers_name_it: named,
+                anew,
                 ends: begun + LIFETIME,
                 next: next.map(str::to_owned),
             };
@@ -145,6 +160,7 @@ mod tests {
             assert_eq!(opened.verifier.secret(), "the verifier");
             assert_eq!(opened.answers_name_it, named);
             assert_eq!(opened.next.as_deref(), next);
+            assert_eq!(opened.anew, anew);
             assert_eq!(opened.mark(), attempt.mark());
             assert!(opened.is_answered_by(state.expose()));
             assert!(!opened.is_answered_by(other.expose()));

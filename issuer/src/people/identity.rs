@@ -5,7 +5,7 @@
 //! subject alone; their roles are those of their groups, anew at each sign-in, and without one they
 //! do not come in. A user name that is taken is never taken over.
 
-use bailiwick_datalog::Principal;
+use bailiwick_datalog::{Principal, Timestamp};
 use serde_json::json;
 use thiserror::Error;
 use url::Url;
@@ -26,6 +26,9 @@ use crate::{
     secret::Secret,
     store::{Account, Change, StoreError, accounts, clients, identities},
 };
+
+/// How far the provider's clock may be from ours, in seconds.
+const SKEW_S: u64 = 30;
 
 /// Why nobody was signed in.
 #[derive(Debug, Error)]
@@ -50,6 +53,14 @@ pub(crate) enum IdentityError {
     /// The provider did not vouch.
     #[error("the identity provider's answer was not accepted")]
     Provider(#[from] ProviderError),
+    /// It was to have the person sign in anew, and does not say when they did.
+    #[error(
+        "the identity provider does not say when you signed in there, so this is no fresh sign-in"
+    )]
+    NoAuthTime,
+    /// It was to, and they did not.
+    #[error("the identity provider let you in without having you sign in again")]
+    NotAnew,
     /// No user name can be made of what it says.
     #[error("the identity provider gives no name that can be used here")]
     NoName,
@@ -139,7 +150,8 @@ impl Identities {
 }
 
 impl Core {
-    /// Sends a browser to the provider.
+    /// Sends a browser to the provider, which is to have the person sign in `anew` where a fresh
+    /// sign-in is wanted.
     ///
     /// # Errors
     /// [`IdentityError`].
@@ -147,6 +159,7 @@ impl Core {
         &self,
         browser: &Secret,
         next: Option<String>,
+        anew: bool,
     ) -> Result<Departing, IdentityError> {
         let identities = self.identities.as_ref().ok_or(IdentityError::NoProvider)?;
         if next
@@ -156,10 +169,13 @@ impl Core {
             return Err(IdentityError::LongWay);
         }
         let [state, nonce, verifier] = [(); 3].map(|()| Secret::generate(&self.entropy));
-        let departure = identities.provider.departure(&state, nonce, verifier).await;
+        let provider = &identities.provider;
+        let departure = provider.departure(&state, nonce, verifier, anew).await;
         let departure = departure.inspect_err(|cause| tracing::warn!(%cause, "no provider"))?;
         let address = departure.address.clone();
-        let attempt = Attempt::begin(state, departure, next, self.clock.now().monotonic);
+        let now = self.clock.now();
+        let anew = anew.then_some(now.utc);
+        let attempt = Attempt::begin(state, departure, next, anew, now.monotonic);
         let kept = attempt.seal(&identities.sealer, &self.entropy, browser);
         let kept = kept.map_err(|cause| Unavailable::Internal(cause.to_string()))?;
         Ok(Departing { address, kept })
@@ -182,7 +198,7 @@ impl Core {
         let attempt = Attempt::open(&identities.sealer, &returned.kept, browser, now.monotonic);
         let attempt = attempt.filter(|attempt| attempt.is_answered_by(&returned.state));
         let attempt = attempt.ok_or(IdentityError::NoAttempt)?;
-        let (mark, next) = (attempt.mark(), attempt.next);
+        let (mark, next, anew) = (attempt.mark(), attempt.next, attempt.anew);
         let issuer = identities.provider.config().issuer.as_str();
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
         let is_from_there = match &returned.issuer {
@@ -208,6 +224,11 @@ impl Core {
                 return Err(cause.into());
             }
         };
+        let authenticated_at = match anew.map(|asked| signed_in_anew(&vouched, asked, now.utc)) {
+            None => None,
+            Some(Ok(at)) => Some(at),
+            Some(Err(why)) => return Err(self.not_admitted(issuer, &vouched, why, now.utc).await),
+        };
         let roles = identities.roles_of(&vouched.groups);
         let mut change = self.store.change().await?;
         let kept_until = now.utc.checked_add(LIFETIME);
@@ -221,12 +242,7 @@ impl Core {
             Err(IdentityError::Unavailable(cause)) => return Err(cause.into()),
             Err(refused) => {
                 drop(change);
-                let fields = json!({"issuer": issuer, "subject": vouched.subject,
-                    "why": refused.to_string()});
-                self.audit
-                    .record(now.utc, "sign_in_refused", fields)
-                    .await?;
-                return Err(refused);
+                return Err(self.not_admitted(issuer, &vouched, refused, now.utc).await);
             }
         };
         let fields = json!({
@@ -234,12 +250,30 @@ impl Core {
             "issuer": issuer,
             "subject": vouched.subject,
             "roles": roles.words(),
+            "authenticated_at": authenticated_at.map(Timestamp::to_rfc3339),
         });
+        let times = (now.utc, authenticated_at);
         let signed_in = self
-            .start_browser(&mut change, account, before, now.utc)
+            .start_browser_proved(&mut change, account, before, times)
             .await?;
         self.seal(change, now.utc, "signed_in", fields).await?;
         Ok((signed_in, next))
+    }
+
+    /// Records that somebody for whom the provider vouches does not come in.
+    async fn not_admitted(
+        &self,
+        issuer: &str,
+        vouched: &Vouched,
+        why: IdentityError,
+        now: Timestamp,
+    ) -> IdentityError {
+        let subject = &vouched.subject;
+        let fields = json!({"issuer": issuer, "subject": subject, "why": why.to_string()});
+        match self.audit.record(now, "sign_in_refused", fields).await {
+            Ok(()) => why,
+            Err(cause) => cause.into(),
+        }
     }
 
     async fn account_of(
@@ -280,5 +314,22 @@ impl Core {
         }
         identities::insert(change, issuer, &vouched.subject, &account.id).await?;
         Ok(account)
+    }
+}
+
+/// When somebody signed in at the provider that was `asked` to have them do so anew (OpenID Connect
+/// Core section 3.1.3.7, rule 13). That it knew them already is not enough.
+fn signed_in_anew(
+    vouched: &Vouched,
+    asked: Timestamp,
+    now: Timestamp,
+) -> Result<Timestamp, IdentityError> {
+    let at = vouched.authenticated_at.ok_or(IdentityError::NoAuthTime)?;
+    let earliest = asked.unix().saturating_sub(SKEW_S);
+    let latest = now.unix().saturating_add(SKEW_S);
+    if (earliest..=latest).contains(&at.unix()) {
+        Ok(at.min(now))
+    } else {
+        Err(IdentityError::NotAnew)
     }
 }

@@ -86,6 +86,8 @@ pub(crate) struct Vouched {
     /// `preferred_username`, or an e-mail address that the provider has verified.
     pub(crate) name: Option<String>,
     pub(crate) groups: Vec<String>,
+    /// When they signed in there, if it says so.
+    pub(crate) authenticated_at: Option<Timestamp>,
 }
 
 /// What a provider says of itself beyond OpenID Connect Discovery (RFC 9207 section 3).
@@ -180,7 +182,8 @@ impl Provider {
         &self.config
     }
 
-    /// Where a browser goes to sign in.
+    /// Where a browser goes to sign in: `anew` even where the provider knows it (OpenID Connect Core
+    /// section 3.1.2.1).
     ///
     /// # Errors
     /// [`ProviderError::Unusable`].
@@ -189,13 +192,14 @@ impl Provider {
         state: &Secret,
         nonce: Secret,
         verifier: Secret,
+        anew: bool,
     ) -> Result<Departure, ProviderError> {
         let (client, answers_name_it) = self.client().await?;
         let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
         let (state, kept) = (state.expose().to_owned(), nonce.expose().to_owned());
         let nonce = kept.clone();
-        let (address, _, _) = client
+        let request = client
             .authorize_url(
                 CoreAuthenticationFlow::AuthorizationCode,
                 move || CsrfToken::new(state),
@@ -203,8 +207,14 @@ impl Provider {
             )
             .add_scope(Scope::new("profile".to_owned()))
             .add_scope(Scope::new("email".to_owned()))
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        let request = if anew {
+            let asking = request.add_prompt(CoreAuthPrompt::Login);
+            asking.set_max_age(Duration::ZERO)
+        } else {
+            request
+        };
+        let (address, _, _) = request.url();
         Ok(Departure {
             address,
             answers_name_it,
@@ -261,6 +271,8 @@ impl Provider {
             .all
             .get(&self.config.groups_claim);
         let groups = groups.and_then(Value::as_array).into_iter().flatten();
+        let authenticated_at = claims.auth_time().map(|time| time.timestamp());
+        let authenticated_at = authenticated_at.and_then(|time| u64::try_from(time).ok());
         Ok(Vouched {
             subject: claims.subject().as_str().to_owned(),
             name: name.or_else(|| email.map(|email| email.as_str().to_owned())),
@@ -268,6 +280,7 @@ impl Provider {
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect(),
+            authenticated_at: authenticated_at.map(Timestamp::from_unix),
         })
     }
 

@@ -169,9 +169,7 @@ impl Core {
             || age >= self.settings.browser_absolute
     }
 
-    /// Starts a session under a fresh cookie. Where programs got sessions through this browser
-    /// for somebody else, the browser is another one to them from here on: it keeps what waits in
-    /// it, except what builds on those sessions.
+    /// Starts a session for somebody who has just proved who they are.
     pub(crate) async fn start_browser(
         &self,
         change: &mut store::Change,
@@ -179,10 +177,27 @@ impl Core {
         before: Before,
         now: Timestamp,
     ) -> Result<SignedInBrowser, StoreError> {
+        let times = (now, Some(now));
+        self.start_browser_proved(change, account, before, times)
+            .await
+    }
+
+    /// Starts a session under a fresh cookie, for somebody who proved who they are at the second of
+    /// these times, where that is known. Where programs got sessions through this browser
+    /// for somebody else, the browser is another one to them from here on: it keeps what waits in
+    /// it, except what builds on those sessions.
+    pub(crate) async fn start_browser_proved(
+        &self,
+        change: &mut store::Change,
+        account: Account,
+        before: Before,
+        times: (Timestamp, Option<Timestamp>),
+    ) -> Result<SignedInBrowser, StoreError> {
         let cookie = Secret::generate(&self.entropy);
         let absolute = self.settings.browser_absolute;
         let (digest, previous) = (cookie.digest(), before.session.as_ref());
-        browsers::start_browser(change, &account, &digest, previous, now, absolute).await?;
+        browsers::start_browser(change, &account, &digest, previous, times, absolute).await?;
+        let (now, _) = times;
         let name = &account.user_name;
         let began = match before.began {
             Some(old) if authorizations::serves_another(change, &old, name, now).await? => {

@@ -18,6 +18,8 @@ pub(crate) struct BrowserSession {
     pub(crate) account: Account,
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Timestamp,
+    /// When its person proved who they are, as far as that is known here.
+    pub(crate) authenticated_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -32,11 +34,12 @@ impl Store {
             account: AccountRow,
             created_at: i64,
             last_seen_at: i64,
+            authenticated_at: Option<i64>,
         }
         let row: Option<Row> = sqlx::query_as(concat!(
             "SELECT ",
             account_columns!(),
-            ", b.created_at, b.last_seen_at
+            ", b.created_at, b.last_seen_at, b.authenticated_at
              FROM browser_sessions b JOIN accounts a ON a.id = b.account_id
              WHERE b.cookie_hash = ?"
         ))
@@ -48,6 +51,7 @@ impl Store {
                 account: row.account.try_into()?,
                 created_at: from_db(row.created_at)?,
                 last_seen_at: from_db(row.last_seen_at)?,
+                authenticated_at: row.authenticated_at.map(from_db).transpose()?,
             })
         })
         .transpose()
@@ -96,7 +100,7 @@ pub(crate) async fn start_browser(
     account: &Account,
     cookie: &SecretDigest,
     previous: Option<&SecretDigest>,
-    now: Timestamp,
+    (now, authenticated_at): (Timestamp, Option<Timestamp>),
     absolute: Duration,
 ) -> Result<(), StoreError> {
     if let Some(previous) = previous {
@@ -110,13 +114,15 @@ pub(crate) async fn start_browser(
         .execute(&mut **change)
         .await?;
     sqlx::query(
-        "INSERT INTO browser_sessions (cookie_hash, account_id, created_at, last_seen_at)
-         VALUES (?, ?, ?, ?)",
+        "INSERT INTO browser_sessions (cookie_hash, account_id, created_at, last_seen_at,
+             authenticated_at)
+         VALUES (?, ?, ?, ?, ?)",
     )
     .bind(cookie.as_slice())
     .bind(&account.id)
     .bind(to_db(now))
     .bind(to_db(now))
+    .bind(authenticated_at.map(to_db))
     .execute(&mut **change)
     .await?;
     Ok(())

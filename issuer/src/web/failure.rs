@@ -13,7 +13,10 @@ use axum::{
 };
 use serde_json::json;
 
-use super::pages::{self, ErrorPage};
+use super::{
+    pages::{self, ErrorPage},
+    sign_in::sign_in_again,
+};
 use crate::core::Unavailable;
 
 /// A header that repeats the code of a refused request, for programs that read pages.
@@ -79,6 +82,8 @@ faults! {
     IdentityRefused = FORBIDDEN, "identity_refused", "You were not signed in";
     /// The identity provider is out of reach.
     ProviderUnavailable = BAD_GATEWAY, "identity_provider_unavailable", "No answer to sign in with";
+    /// The identity provider did not have somebody sign in anew.
+    IdentityNotFresh = FORBIDDEN, "identity_not_fresh", "That was no fresh sign-in";
     /// Whom the provider vouches for has no place here.
     NotAdmitted = FORBIDDEN, "not_admitted", "You have no account here";
     /// Too many guesses.
@@ -262,7 +267,10 @@ impl IntoResponse for PageFailure {
     fn into_response(self) -> Response {
         let Self(failure) = self;
         let fault = failure.fault;
-        let (back, back_words) = match failure.back.as_deref() {
+        let again =
+            (fault == Fault::FreshSignInNeeded).then(|| sign_in_again(failure.back.as_deref()));
+        let (back, back_words) = match again.as_deref().or(failure.back.as_deref()) {
+            Some(path) if again.is_some() => (path, "Sign in again"),
             Some(path) if path.starts_with("/approvals/") => (path, "Back to the request"),
             Some(path) => (path, "Back"),
             None if needs_sign_in(fault) => ("/sign-in", "Go to sign-in"),

@@ -24,14 +24,14 @@ use crate::people::{
     identity::{IdentityError, Returned},
 };
 
-/// `GET /sign-in/identity?next=PATH`
+/// `GET /sign-in/identity?next=PATH&again=true`
 pub(crate) async fn begin(
     State(core): State<App>,
     Query(next): Query<Next>,
     visitor: Visitor,
 ) -> Result<Response, PageFailure> {
-    let next = next.path().map(|path| path.as_str().to_owned());
-    let departing = core.begin_identity(&visitor.cookie, next).await;
+    let path = next.path().map(|path| path.as_str().to_owned());
+    let departing = core.begin_identity(&visitor.cookie, path, next.again).await;
     let departing = departing.map_err(|error| Failure::from(error).back_to("/sign-in"))?;
     let site = &core.settings.site;
     let kept = Cookie::Identity.plant(site, &departing.kept, Some(LIFETIME.as_secs()));

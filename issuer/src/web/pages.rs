@@ -125,6 +125,8 @@ pub(crate) struct SetupPage<'a> {
 pub(crate) struct SignInPage<'a> {
     pub(crate) csrf: &'a str,
     pub(crate) next: &'a str,
+    /// Somebody who is signed in is to prove anew who they are.
+    pub(crate) again: bool,
     pub(crate) user_name: &'a str,
     pub(crate) problem: Option<&'a Failure>,
     /// Nobody can sign in yet: the set-up link comes first.

@@ -30,6 +30,9 @@ use crate::{
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Next {
     next: Option<String>,
+    /// Somebody who is signed in is to prove anew who they are.
+    #[serde(default)]
+    pub(super) again: bool,
 }
 
 impl Next {
@@ -175,15 +178,16 @@ pub(crate) async fn sign_in_page(
     Query(next): Query<Next>,
     visitor: Visitor,
 ) -> Result<Response, PageFailure> {
-    if visitor.signed_in {
+    if visitor.signed_in && !next.again {
         let next = next.path();
         return Ok(Redirect::to(next.as_ref().map_or("/", LocalPath::as_str)).into_response());
     }
     let needs_setup = !core.store.has_account().await.map_err(store)?;
-    let (csrf, next) = (visitor.form_token.clone(), next.path());
+    let (csrf, again, next) = (visitor.form_token.clone(), next.again, next.path());
     let page = pages::render_with_script(&SignInPage {
         csrf: csrf.as_str(),
         next: next.as_ref().map_or("", LocalPath::as_str),
+        again,
         user_name: "",
         problem: None,
         needs_setup,
@@ -206,10 +210,9 @@ pub(crate) async fn sign_in(
     } = form;
     let user_name = fields.required("user_name")?;
     let password = Password::typed(fields.required("password")?);
-    let next = Next {
-        next: fields.optional("next")?,
-    }
-    .path();
+    let next = fields.optional("next")?;
+    let next = next.as_deref().and_then(LocalPath::parse);
+    let again = fields.optional("again")?.is_some();
     fields.finish()?;
     let (typed_name, issuer) = (user_name.clone(), Arc::clone(&core));
     let attempt = async move { issuer.sign_in(&typed_name, password, before).await };
@@ -223,6 +226,7 @@ pub(crate) async fn sign_in(
             let page = SignInPage {
                 csrf: form_token.as_str(),
                 next: next.as_ref().map_or("", LocalPath::as_str),
+                again,
                 user_name: &user_name,
                 problem: Some(&failure),
                 needs_setup: false,
@@ -284,6 +288,14 @@ fn start(roles: Roles) -> LocalPath {
     } else {
         LocalPath::accounts()
     }
+}
+
+/// The sign-in page for somebody who is signed in and has to prove anew who they are, and the way
+/// back from it.
+pub(super) fn sign_in_again(back: Option<&str>) -> String {
+    let back = back.and_then(LocalPath::parse);
+    let back = back.unwrap_or_else(LocalPath::start);
+    format!("/sign-in?again=true&next={}", back.encoded())
 }
 
 fn store(error: crate::store::StoreError) -> Failure {

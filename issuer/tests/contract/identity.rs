@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Lies {
     issuer: String,
     /// Claims that replace the true ones; `null` leaves one out.
-    claims: Mutex<Value>,
+    pub(crate) claims: Mutex<Value>,
     header: Mutex<Value>,
     key: Mutex<[u8; 32]>,
     refuses: Mutex<bool>,
@@ -100,6 +100,11 @@ async fn token(
 
 /// An issuer that trusts a provider, and the provider.
 pub(crate) async fn trusting() -> (World, Arc<Lies>) {
+    trusting_in(World::new().await).await
+}
+
+/// The same with an issuer that is there already.
+pub(crate) async fn trusting_in(mut world: World) -> (World, Arc<Lies>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let lies = Arc::new(Lies {
@@ -119,9 +124,8 @@ pub(crate) async fn trusting() -> (World, Arc<Lies>) {
         .with_state(Arc::clone(&lies));
     tokio::spawn(async move { axum::serve(listener, provider).await });
 
-    let mut world = World::new().await;
     world.issuer.take().unwrap().close().await;
-    let mut config = crate::harness::config(world.dir(), &world.clock, crate::harness::ORIGIN);
+    let mut config = crate::harness::config(world.dir(), &world.clock, world.origin);
     let source: Arc<dyn CatalogueSource> = Arc::<FakeGateway>::clone(&world.gateway);
     config.catalogue = Some(source);
     let roles = [

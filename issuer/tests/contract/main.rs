@@ -38,6 +38,7 @@ mod harness;
 mod hostile_text;
 mod identity;
 mod identity_attempts;
+mod identity_fresh;
 mod lapsing;
 mod mail;
 mod metadata;

@@ -192,6 +192,7 @@ impl From<IdentityError> for Failure {
             | IdentityError::Provider(ProviderError::Code(_) | ProviderError::NotBelieved(_)) => {
                 Fault::IdentityRefused
             }
+            IdentityError::NoAuthTime | IdentityError::NotAnew => Fault::IdentityNotFresh,
             IdentityError::NoName
             | IdentityError::Taken(_)
             | IdentityError::NoRole
