@@ -8,21 +8,25 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-use bailiwick_datalog::Timestamp;
+use bailiwick_datalog::{Principal, Timestamp};
 
 use super::{
     App,
     accounts::view,
     address::Path,
     cookies::Cookie,
-    extract::{ApproverForm, SignedIn, SignedInForm},
+    extract::{ApproverForm, Sending, SignedIn, SignedInForm},
     failure::{Failure, Fault, PageFailure},
     pages::{self, Frame, MePage},
     sign_in::signed_out,
     to_the_end,
     views::{DelegationView, PasskeyView},
 };
-use crate::{core::Unavailable, passkeys::MayAdd, people::delegations::Period};
+use crate::{
+    core::Unavailable,
+    passkeys::MayAdd,
+    people::{Actor, DelegationError, delegations::Period},
+};
 
 /// `GET /me`
 pub(crate) async fn show(
@@ -85,13 +89,10 @@ pub(crate) async fn end_delegation(
     Path(id): Path<String>,
     form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
-    let by = form.actor();
-    form.fields.finish()?;
-    let from = form.account.user_name;
-    let ended = async move { core.end_delegation(&by, from.as_str(), &id).await };
-    let ended = to_the_end(ended).await.map_err(Failure::from);
-    ended.map_err(|failure| failure.back_to("/me"))?;
-    Ok(Redirect::to("/me"))
+    said(form, move |by, name| async move {
+        core.end_delegation(&by, name.as_str(), &id).await
+    })
+    .await
 }
 
 /// `POST /me/delegates/{id}/accept`: by the one who is to stand in.
@@ -100,13 +101,10 @@ pub(crate) async fn accept_delegation(
     Path(id): Path<String>,
     form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
-    let by = form.actor();
-    form.fields.finish()?;
-    let to = form.account.user_name;
-    let accepted = async move { core.accept_delegation(&by, to.as_str(), &id).await };
-    let accepted = to_the_end(accepted).await.map_err(Failure::from);
-    accepted.map_err(|failure| failure.back_to("/me"))?;
-    Ok(Redirect::to("/me"))
+    said(form, move |by, name| async move {
+        core.accept_delegation(&by, name.as_str(), &id).await
+    })
+    .await
 }
 
 /// `POST /me/delegates/{id}/decline`: by the one who is to stand in, or does.
@@ -115,12 +113,24 @@ pub(crate) async fn decline_delegation(
     Path(id): Path<String>,
     form: SignedInForm,
 ) -> Result<Redirect, PageFailure> {
+    said(form, move |by, name| async move {
+        core.decline_delegation(&by, name.as_str(), &id).await
+    })
+    .await
+}
+
+/// Does what somebody says about a delegation, as whoever they are, and goes back to their page.
+async fn said<N, W>(
+    form: Sending<N>,
+    doing: impl FnOnce(Actor, Principal) -> W,
+) -> Result<Redirect, PageFailure>
+where
+    W: Future<Output = Result<(), DelegationError>> + Send + 'static,
+{
     let by = form.actor();
     form.fields.finish()?;
-    let to = form.account.user_name;
-    let declined = async move { core.decline_delegation(&by, to.as_str(), &id).await };
-    let declined = to_the_end(declined).await.map_err(Failure::from);
-    declined.map_err(|failure| failure.back_to("/me"))?;
+    let done = to_the_end(doing(by, form.account.user_name)).await;
+    done.map_err(|error| Failure::from(error).back_to("/me"))?;
     Ok(Redirect::to("/me"))
 }
 
