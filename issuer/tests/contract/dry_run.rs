@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Browser, World, details};
 
-async fn report(world: &World, session: &str, calls: &[Value]) {
+pub(crate) async fn report(world: &World, session: &str, calls: &[Value]) {
     let gateway = world.bearer("gateway.token");
     let calls: Vec<Value> = calls
         .iter()
@@ -28,7 +28,7 @@ async fn report(world: &World, session: &str, calls: &[Value]) {
 }
 
 /// The section of the page, if it is there.
-fn section(page: &str) -> Option<&str> {
+pub(crate) fn section(page: &str) -> Option<&str> {
     let (_, rest) = page.split_once("id=\"dry-run\"")?;
     rest.split_once("</section>").map(|(section, _)| section)
 }

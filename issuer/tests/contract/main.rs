@@ -14,6 +14,7 @@
 )]
 
 mod accounts;
+mod across_applications;
 mod agent_identity;
 mod applications;
 mod approval;

@@ -7,7 +7,7 @@ use tower::ServiceExt as _;
 use crate::harness::{Browser, World};
 
 /// Opens the stream of a browser; what of it was answered.
-async fn opens(world: &World, browser: &Browser) -> (u16, BodyDataStream) {
+pub(crate) async fn opens(world: &World, browser: &Browser) -> (u16, BodyDataStream) {
     let cookies: Vec<String> = browser
         .cookies
         .iter()
@@ -25,7 +25,7 @@ async fn opens(world: &World, browser: &Browser) -> (u16, BodyDataStream) {
 }
 
 /// The next event; `None` at the end.
-async fn next(stream: &mut BodyDataStream) -> Option<String> {
+pub(crate) async fn next(stream: &mut BodyDataStream) -> Option<String> {
     loop {
         let text = String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap();
         // A line that begins with a colon only keeps the connection open.
