@@ -1,12 +1,14 @@
 //! Who may do what: every page and every form against every role.
 
+use std::collections::BTreeSet;
+
 use crate::harness::{Browser, PASSWORD, World};
 
 /// The roles an account may have alone.
 const ROLES: [&str; 3] = ["admin", "approver", "auditor"];
 
 /// Every page behind a sign-in, and the roles that may see it.
-const PAGES: [(&str, &[&str]); 10] = [
+const PAGES: [(&str, &[&str]); 11] = [
     ("/approvals", &["approver", "auditor"]),
     ("/approvals/{approval}", &["approver", "auditor"]),
     ("/approve", &["approver"]),
@@ -16,29 +18,108 @@ const PAGES: [(&str, &[&str]); 10] = [
     ("/accounts/ada", &["admin", "auditor"]),
     ("/applications", &["admin", "auditor"]),
     ("/applications/default", &["admin", "auditor"]),
+    ("/applications/default/clients", &["admin", "auditor"]),
     ("/me", &["admin", "approver", "auditor"]),
 ];
 
-/// Every form behind a sign-in, and the roles that may send it.
-const FORMS: [(&str, &[&str]); 17] = [
-    ("/approvals/{approval}", &["approver"]),
-    ("/sessions/ses_0/revoke", &["approver"]),
+/// Every form behind a sign-in, by its route, and the roles that may send it.
+const FORMS: [(&str, &[&str]); 27] = [
+    ("/approvals/{id}", &["approver"]),
+    ("/approvals/{id}/passkey", &["approver"]),
+    ("/sessions/{id}/revoke", &["approver"]),
     ("/sessions/revoke", &["approver"]),
     ("/accounts", &["admin"]),
-    ("/accounts/nobody/roles", &["admin"]),
-    ("/accounts/nobody/ceiling", &["admin"]),
-    ("/accounts/nobody/link", &["admin"]),
+    ("/accounts/{user_name}/roles", &["admin"]),
+    ("/accounts/{user_name}/ceiling", &["admin"]),
+    ("/accounts/{user_name}/link", &["admin"]),
+    ("/accounts/{user_name}/disable", &["admin"]),
+    ("/accounts/{user_name}/enable", &["admin"]),
+    ("/accounts/{user_name}/sign-out", &["admin"]),
+    ("/accounts/{user_name}/passkeys/allow", &["admin"]),
+    ("/accounts/{user_name}/passkeys/{id}/remove", &["admin"]),
     ("/applications", &["admin"]),
-    ("/applications/none", &["admin"]),
-    ("/applications/none/remove", &["admin"]),
-    ("/accounts/nobody/disable", &["admin"]),
-    ("/accounts/nobody/enable", &["admin"]),
-    ("/accounts/nobody/sign-out", &["admin"]),
+    ("/applications/{id}", &["admin"]),
+    ("/applications/{id}/remove", &["admin"]),
+    ("/applications/{id}/clients", &["admin"]),
+    ("/applications/{id}/clients/{client}/remove", &["admin"]),
     ("/me/delegates", &["approver"]),
-    ("/me/delegates/del_0/end", &["approver"]),
-    ("/me/sign-out-everywhere", &["admin", "approver", "auditor"]),
-    ("/sign-out", &["admin", "approver", "auditor"]),
+    ("/me/delegates/{id}/end", &["approver"]),
+    ("/me/delegates/{id}/accept", &["approver"]),
+    ("/me/delegates/{id}/decline", &ROLES),
+    ("/me/passkeys", &ROLES),
+    ("/me/passkeys/begin", &ROLES),
+    ("/me/passkeys/{id}/remove", &ROLES),
+    ("/me/sign-out-everywhere", &ROLES),
+    ("/sign-out", &ROLES),
 ];
+
+/// Every form of a browser in which nobody is signed in, by its route.
+const VISITORS: [&str; 5] = [
+    "/setup/{link}",
+    "/invitations/{link}",
+    "/sign-in",
+    "/sign-in/passkey",
+    "/sign-in/passkey/begin",
+];
+
+/// What takes forms of programs, which prove themselves in each and send no cookie.
+const PROGRAMS: [&str; 5] = [
+    "/oauth/device_authorization",
+    "/oauth/introspect",
+    "/oauth/token",
+    "/oauth/revoke",
+    "/oauth/register",
+];
+
+/// The path of a form: of the request that waits, or of what nobody has.
+fn path_of(route: &str, approval: &str) -> String {
+    let path = match route.strip_prefix("/approvals/{id}") {
+        Some(rest) => format!("{approval}{rest}"),
+        None => route.to_owned(),
+    };
+    ["{id}", "{user_name}", "{client}", "{link}"]
+        .iter()
+        .fold(path, |path, place| path.replace(place, "none"))
+}
+
+/// The routes of a table that are posted to.
+fn posted_to(table: &str) -> BTreeSet<&str> {
+    let routes = table.split(".route(").skip(1);
+    let posts = routes.filter(|route| route.contains("post("));
+    posts
+        .map(|route| route.split('"').nth(1).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_form_that_the_issuer_takes_is_among_these() {
+    let table = include_str!("../../src/web/mod.rs");
+    let found = posted_to(table);
+    let behind = FORMS.iter().map(|(route, _)| *route);
+    let listed: BTreeSet<&str> = behind.chain(VISITORS).chain(PROGRAMS).collect();
+    assert_eq!(found, listed);
+    assert_eq!(listed.len(), FORMS.len() + VISITORS.len() + PROGRAMS.len());
+    assert_eq!(
+        table.matches("post(").count(),
+        found.len(),
+        "each was found"
+    );
+    for other in [
+        "put(",
+        "delete(",
+        "patch(",
+        "any(",
+        "on(",
+        "nest",
+        "_service(",
+    ] {
+        let used = table.match_indices(other);
+        let whole = used.filter(|(at, _)| !table[..*at].ends_with(char::is_alphanumeric));
+        assert_eq!(whole.count(), 0, "{other}");
+    }
+    let one_more = format!("{table}.route(\"/new\", get(a).post(b))");
+    assert!(posted_to(&one_more).contains("/new"), "it looks");
+}
 
 /// A world with one request that waits, its path, and one browser for each role.
 async fn everybody() -> (World, String, Vec<(&'static str, Browser)>) {
@@ -74,7 +155,7 @@ async fn form_is_taken_from_its_roles_and_from_no_other() {
     let (_world, approval, browsers) = everybody().await;
     for (role, mut browser) in browsers {
         for (form, roles) in FORMS {
-            let path = form.replace("/approvals/{approval}", &approval);
+            let path = path_of(form, &approval);
             let reply = browser.send(&path, &[]).await;
             if roles.contains(&role) {
                 assert_ne!(reply.code(), "role_needed", "{role} {path}");
@@ -96,7 +177,7 @@ async fn every_form_needs_its_token_and_this_very_origin() {
     let approval = ada.open(&asked).await.path;
     let csrf = ada.csrf().await;
     for (form, _) in FORMS {
-        let path = form.replace("/approvals/{approval}", &approval);
+        let path = path_of(form, &approval);
         assert_eq!(
             ada.post(&path, &[]).await.verdict(),
             (403, "form_expired"),
@@ -108,6 +189,33 @@ async fn every_form_needs_its_token_and_this_very_origin() {
         elsewhere.origin = Some("http://evil.example".to_owned());
         let reply = elsewhere.post(&path, &[("csrf", &csrf)]).await;
         assert_eq!(reply.verdict(), (403, "wrong_origin"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_form_of_a_visitor_needs_its_token_and_this_very_origin() {
+    let (world, _) = World::with_approver().await;
+    for route in VISITORS {
+        let path = path_of(route, "");
+        let mut visitor = world.browser();
+        let csrf = visitor.get("/sign-in").await.hidden("csrf");
+        for fields in [&[][..], &[("csrf", "x")]] {
+            let reply = visitor.post(&path, fields).await;
+            assert_eq!(reply.verdict(), (403, "form_expired"), "{path}");
+        }
+        let right = [("csrf", csrf.as_str())];
+        let reply = visitor.post(&path, &right).await;
+        assert!(
+            !["form_expired", "wrong_origin"].contains(&reply.code()),
+            "{path}"
+        );
+        let mut elsewhere = visitor.clone();
+        elsewhere.origin = Some("http://evil.example".to_owned());
+        let reply = elsewhere.post(&path, &right).await;
+        assert_eq!(reply.verdict(), (403, "wrong_origin"), "{path}");
+        let mut stranger = world.browser();
+        let reply = stranger.post(&path, &right).await;
+        assert_eq!(reply.verdict(), (403, "form_expired"), "{path}: no cookie");
     }
 }
 
