@@ -62,12 +62,16 @@ impl UserCode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn user_code_carries_at_least_34_bits() {
-        let bits = 8.0 * 20_f64.log2();
-        assert!(bits > 34.0);
+        let letters: BTreeSet<u8> = USER_CODE_ALPHABET.iter().copied().collect();
+        assert_eq!(letters.len(), USER_CODE_ALPHABET.len(), "none is twice");
+        let length = u32::try_from(USER_CODE_LETTERS).unwrap();
+        assert!(letters.len().pow(length) >= 1 << 34);
     }
 
     #[test]

@@ -403,7 +403,11 @@ async fn find_by_code(core: &App, account: &Account, typed: &str) -> Result<Stri
     let now = core.clock.now();
     core.code_attempts
         .begin(user_name, now.monotonic)
-        .and_then(|()| core.all_code_attempts.begin(now.monotonic))
+        .and_then(|()| {
+            let together = core.all_code_attempts.begin(now.monotonic);
+            // What is not looked at is no guess of theirs.
+            together.inspect_err(|_| core.code_attempts.take_back(user_name))
+        })
         .map_err(|wait| {
             let why = "Too many codes were tried. Wait a moment, then try again.";
             Failure::new(Fault::TooManyAttempts, why).after(wait.retry_after)

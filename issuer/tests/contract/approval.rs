@@ -376,6 +376,49 @@ async fn right_codes_make_no_room_for_wrong_ones_and_one_guesser_does_not_stop_o
 }
 
 #[tokio::test]
+async fn many_guessers_together_guess_no_faster_than_sixty_codes_in_ten_minutes() {
+    let (world, _) = World::with_approver().await;
+    let wrong = "/approve?user_code=BCDF-GHJK";
+    for guesser in 0..12 {
+        let mut guesser = world
+            .approver(&format!("guesser-{guesser}"), &["default"])
+            .await;
+        for _ in 0..5 {
+            assert_eq!(guesser.get(wrong).await.status, 404);
+        }
+    }
+    let mut honest = world.approver("honest", &["default"]).await;
+    let right = async || {
+        let asked = world.asked().await;
+        format!(
+            "/approve?user_code={}",
+            asked["user_code"].as_str().unwrap()
+        )
+    };
+    for _ in 0..5 {
+        let reply = honest.get(&right().await).await;
+        assert_eq!(reply.verdict(), (429, "too_many_attempts"));
+        assert_eq!(
+            reply.header("retry-after"),
+            "601",
+            "the first second after it"
+        );
+    }
+    world.advance(599);
+    let reply = honest.get(&right().await).await;
+    assert_eq!(reply.verdict(), (429, "too_many_attempts"));
+    assert_eq!(reply.header("retry-after"), "2");
+    world.advance(1);
+    // What was not looked at counts for nobody: five of their own are left.
+    for _ in 0..4 {
+        assert_eq!(honest.get(wrong).await.status, 404);
+    }
+    assert_eq!(honest.get(&right().await).await.status, 303);
+    assert_eq!(honest.get(wrong).await.status, 404, "the fifth");
+    assert_eq!(honest.get(wrong).await.status, 429, "the sixth");
+}
+
+#[tokio::test]
 async fn code_is_found_while_its_request_waits_and_not_afterwards() {
     let (world, mut browser) = World::with_approver().await;
     let decided = world.asked().await;
