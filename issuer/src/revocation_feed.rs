@@ -73,6 +73,15 @@ pub(crate) struct AllEnded {
     pub(crate) seq: Option<u64>,
 }
 
+impl AllEnded {
+    fn and(self, later: Self) -> Self {
+        Self {
+            sessions: self.sessions.saturating_add(later.sessions),
+            seq: later.seq.or(self.seq),
+        }
+    }
+}
+
 /// The signed list with its entity tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignedList {
@@ -155,18 +164,56 @@ impl Core {
             if some.sessions == 0 {
                 return Ok(ended);
             }
-            ended = AllEnded {
-                sessions: ended.sessions.saturating_add(some.sessions),
-                seq: some.seq,
-            };
+            ended = ended.and(some);
         }
     }
 
-    /// The same for a signed-in person, who has to decide for the application.
+    /// The same for a signed-in person, who has to decide for the application. Where none is
+    /// named it is done in each for which they do, one after the other.
     ///
     /// # Errors
     /// [`RevokeError`].
     pub(crate) async fn revoke_all_as(
+        &self,
+        account: &Account,
+        whose: AllOf,
+    ) -> Result<AllEnded, RevokeError> {
+        match whose {
+            AllOf::Application(application) => {
+                self.revoke_all_in_as(account, application, None).await
+            }
+            AllOf::Agent(agent, Some(application)) => {
+                self.revoke_all_in_as(account, application, Some(agent))
+                    .await
+            }
+            AllOf::Agent(agent, None) => self.revoke_everywhere_as(account, agent).await,
+        }
+    }
+
+    async fn revoke_everywhere_as(
+        &self,
+        account: &Account,
+        agent: AgentName,
+    ) -> Result<AllEnded, RevokeError> {
+        let now = self.clock.now().utc;
+        let mut ended: Option<AllEnded> = None;
+        for id in self.store.deciding_for(&account.id, now).await? {
+            let application = ApplicationId::parse(id);
+            let application = application.map_err(|e| Unavailable::Internal(e.to_string()))?;
+            match self
+                .revoke_all_in_as(account, application, Some(agent.clone()))
+                .await
+            {
+                Ok(some) => ended = Some(ended.unwrap_or_default().and(some)),
+                // Somebody took it from them a moment ago.
+                Err(RevokeError::NotYours) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        ended.ok_or(RevokeError::NotYours)
+    }
+
+    async fn revoke_all_in_as(
         &self,
         account: &Account,
         application: ApplicationId,

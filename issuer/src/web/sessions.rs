@@ -13,6 +13,7 @@ use super::{
     call_view::CallView,
     extract::{ApproverForm, Reader},
     failure::{Failure, Fault, PageFailure},
+    fields::FieldError,
     pages::{self, Frame, SessionPage, SessionsPage},
     session_query::{SessionQuery, Wanted, address},
     to_the_end,
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     core::{Core, Unavailable},
     people::Sight,
+    revocation_feed::AllOf,
     store::{Revoked, SessionFilter, Standing, StoredSession},
 };
 
@@ -150,24 +152,31 @@ pub(crate) async fn revoke(
     }
 }
 
-/// `POST /sessions/revoke`: all live sessions of an application, or of one of its agents.
+/// `POST /sessions/revoke`: all live sessions of an application, of one of its agents, or of an
+/// agent wherever whoever sends it decides.
 pub(crate) async fn revoke_all(
     State(core): State<App>,
     mut form: ApproverForm,
 ) -> Result<Redirect, PageFailure> {
-    let application = form.fields.required("application")?;
+    let application = form.fields.optional("application")?;
     let agent = form.fields.optional("agent")?;
     form.fields.finish()?;
-    let application = ApplicationId::parse(application).map_err(|_| not_found())?;
+    let application = application.map(ApplicationId::parse).transpose();
+    let application = application.map_err(|_| not_found())?;
     let agent = agent.map(AgentName::parse).transpose();
     let agent = agent.map_err(|_| not_found())?;
     let filter = SessionFilter {
         standing: Standing::Any,
         agent: agent.clone(),
-        application: Some(application.clone()),
+        application: application.clone(),
+    };
+    let whose = match (agent, application) {
+        (Some(agent), application) => AllOf::Agent(agent, application),
+        (None, Some(application)) => AllOf::Application(application),
+        (None, None) => return Err(FieldError::Missing("application").into()),
     };
     let account = form.account;
-    let ended = async move { core.revoke_all_as(&account, application, agent).await };
+    let ended = async move { core.revoke_all_as(&account, whose).await };
     to_the_end(ended).await?;
     Ok(Redirect::to(&address(&filter, None)))
 }

@@ -246,14 +246,96 @@ async fn a_person_ends_all_sessions_where_they_decide_and_nowhere_else() {
     let over = ids(&listed(&world, "?state=over").await);
     assert_eq!(over, [elsewhere, writer]);
     for bad in [
-        &[("agent", "writer")][..],
+        &[][..],
         &[("application", "default"), ("all", "1")],
+        &[("agent", "writer"), ("agent", "reader")],
     ] {
         assert_eq!(
             ada.send("/sessions/revoke", bad).await.status,
             400,
             "{bad:?}"
         );
+    }
+}
+
+/// The lines of the record that name sessions which ended together: by whom, where, and which.
+fn ended_together(world: &World) -> Vec<[Value; 3]> {
+    let lines = world.record().into_iter();
+    let lines = lines.filter(|(event, _)| event == "sessions_revoked");
+    lines
+        .map(|(_, fields)| ["by", "application", "sessions"].map(|name| fields[name].clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_person_ends_an_agent_wherever_they_decide_and_nowhere_else() {
+    let (world, mut ada, [writer, reader, elsewhere]) = three_sessions().await;
+    world.application("research", &json!({})).await;
+    let mut carol = world.approver("carol", &["research"]).await;
+    world.advance(1);
+    let unseen = session(&world, &mut carol, "research", "writer").await;
+    let of_writer = [("agent", "writer")];
+    let mut nowhere = world.person("nobodys", &["approver"]).await;
+    let reply = nowhere.send("/sessions/revoke", &of_writer).await;
+    assert_eq!(reply.verdict(), (403, "not_your_application"));
+    let reply = ada.send("/sessions/revoke", &[("agent", "nobody")]).await;
+    assert_eq!(reply.location(), "/sessions?agent=nobody");
+    assert_eq!(ended_together(&world), Vec::<[Value; 3]>::new());
+
+    let page = ada.get("/sessions?agent=writer").await.body;
+    let (_, button) = page.split_once("id=\"revoke-all\">").unwrap();
+    let says = "End every live session of <bdi>writer</bdi> in every application for which you \
+        decide</button>";
+    assert!(button.starts_with(says), "{button}");
+    let reply = ada.send("/sessions/revoke", &of_writer).await;
+    assert_eq!(reply.location(), "/sessions?agent=writer");
+    let live = ids(&listed(&world, "?state=live").await);
+    assert_eq!(live, [unseen.clone(), reader]);
+    assert_eq!(
+        ended_together(&world),
+        [
+            [json!("ada"), json!("billing"), json!([elsewhere])],
+            [json!("ada"), json!("default"), json!([writer])],
+        ]
+    );
+
+    let both = ["approver", "auditor"];
+    let mut sees_all = world.person("sees-all", &both).await;
+    world.assign("billing", "sees-all").await;
+    let reply = sees_all.send("/sessions/revoke", &of_writer).await;
+    assert_eq!(reply.status, 303, "{}", reply.body);
+    assert!(ids(&listed(&world, "?state=live").await).contains(&unseen));
+    assert_eq!(
+        ended_together(&world).len(),
+        2,
+        "of what it only sees, none ends"
+    );
+}
+
+#[tokio::test]
+async fn the_page_has_a_button_that_says_what_it_ends_where_there_is_something_to_name() {
+    let (world, mut ada, _) = three_sessions().await;
+    let mut auditor = world.person("olga", &["auditor"]).await;
+    for (query, says) in [
+        ("", None),
+        ("?state=live", None),
+        (
+            "?agent=writer&application=billing",
+            Some(" of <bdi>writer</bdi> in <bdi>billing</bdi>"),
+        ),
+        ("?application=billing", Some(" in <bdi>billing</bdi>")),
+        (
+            "?agent=writer",
+            Some(" of <bdi>writer</bdi> in every application for which you decide"),
+        ),
+    ] {
+        let page = ada.get(&format!("/sessions{query}")).await.body;
+        let button = page.split_once("id=\"revoke-all\">").map(|(_, rest)| rest);
+        let button = button.map(|rest| rest.split_once("</button>").unwrap().0);
+        let said = button.map(|text| text.strip_prefix("End every live session").unwrap());
+        assert_eq!(said, says, "{query}");
+        let page = auditor.get(&format!("/sessions{query}")).await.body;
+        assert!(!page.contains("revoke-all"), "{query}");
     }
 }
 
