@@ -26,6 +26,34 @@ async fn refused(world: &World, parameters: &Parameters) -> Url {
 }
 
 #[tokio::test]
+async fn page_says_where_the_answer_goes() {
+    let (world, mut browser) = World::with_approver().await;
+    for (redirect, place) in [
+        (REDIRECT, "127.0.0.1"),
+        ("https://app.example:8443/callback", "app.example"),
+        ("com.example.app:/callback", "com.example.app:"),
+    ] {
+        let metadata = json!({"redirect_uris": [redirect], "token_endpoint_auth_method": "none"});
+        let client = Client::register_as(&world, &metadata).await;
+        let parameters = with(
+            &client.parameters(Some(READ)),
+            "redirect_uri",
+            Some(redirect),
+        );
+        let path = browser.get(&address(&parameters)).await.location();
+        let page = browser.get(&path).await.body;
+        let shown = format!(
+            "<dt>Answer goes to</dt><dd id=\"returns-to\"><code class=\"literal\">{place}</code></dd>"
+        );
+        assert!(page.contains(&shown), "{shown}\n{page}");
+    }
+    // An agent that polls is sent nowhere.
+    let asked = world.asked().await;
+    let page = browser.open(&asked).await.page;
+    assert!(!page.contains("Answer goes to"), "{page}");
+}
+
+#[tokio::test]
 async fn client_gets_a_token_for_what_was_approved() {
     let (world, mut browser) = World::with_approver().await;
     let client = Client::register(&world).await;
