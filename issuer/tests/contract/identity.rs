@@ -7,7 +7,10 @@ use std::{
 
 use axum::{
     Form, Json, Router,
-    extract::State,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use bailiwick_issuer::{CatalogueSource, IdentityProvider, Issuer};
@@ -33,6 +36,8 @@ pub(crate) struct Lies {
     names_itself: Mutex<bool>,
     pub(crate) nonce: Mutex<String>,
     asked: Mutex<BTreeMap<String, String>>,
+    /// A path whose requests it sends elsewhere: with which status, and to which origin.
+    pub(crate) sends_away: Mutex<Option<(&'static str, u16, String)>>,
 }
 
 const TRUE_KEY: [u8; 32] = [7; 32];
@@ -64,11 +69,11 @@ async fn keys() -> Json<Value> {
 async fn token(
     State(lies): State<Arc<Lies>>,
     Form(asked): Form<BTreeMap<String, String>>,
-) -> (axum::http::StatusCode, Json<Value>) {
+) -> (StatusCode, Json<Value>) {
     *lies.asked.lock().unwrap() = asked;
     if *lies.refuses.lock().unwrap() {
         let refused = json!({"error": "invalid_grant"});
-        return (axum::http::StatusCode::BAD_REQUEST, Json(refused));
+        return (StatusCode::BAD_REQUEST, Json(refused));
     }
     let mut claims = json!({
         "iss": lies.issuer,
@@ -95,7 +100,33 @@ async fn token(
         encode(key.sign(signed.as_bytes()).to_bytes())
     );
     let reply = json!({"access_token": "a", "token_type": "Bearer", "id_token": id_token});
-    (axum::http::StatusCode::OK, Json(reply))
+    (StatusCode::OK, Json(reply))
+}
+
+async fn send_away(State(lies): State<Arc<Lies>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let away = lies.sends_away.lock().unwrap().clone();
+    match away.filter(|(from, ..)| *from == path) {
+        Some((_, status, to)) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            (status, [(header::LOCATION, format!("{to}{path}"))]).into_response()
+        }
+        None => next.run(request).await,
+    }
+}
+
+/// What the provider serves.
+pub(crate) fn says(lies: &Arc<Lies>) -> Router {
+    Router::new()
+        .route("/.well-known/openid-configuration", get(metadata))
+        .route("/keys", get(keys))
+        .route("/token", post(token).get(token_again))
+        .with_state(Arc::clone(lies))
+}
+
+/// The same for what a redirect made of the request.
+async fn token_again(lies: State<Arc<Lies>>) -> (StatusCode, Json<Value>) {
+    token(lies, Form(BTreeMap::new())).await
 }
 
 /// An issuer that trusts a provider, and the provider.
@@ -116,12 +147,9 @@ pub(crate) async fn trusting_in(mut world: World) -> (World, Arc<Lies>) {
         names_itself: Mutex::new(false),
         nonce: Mutex::default(),
         asked: Mutex::default(),
+        sends_away: Mutex::default(),
     });
-    let provider = Router::new()
-        .route("/.well-known/openid-configuration", get(metadata))
-        .route("/keys", get(keys))
-        .route("/token", post(token))
-        .with_state(Arc::clone(&lies));
+    let provider = says(&lies).layer(from_fn_with_state(Arc::clone(&lies), send_away));
     tokio::spawn(async move { axum::serve(listener, provider).await });
 
     world.issuer.take().unwrap().close().await;

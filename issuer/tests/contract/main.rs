@@ -40,6 +40,7 @@ mod hostile_text;
 mod identity;
 mod identity_attempts;
 mod identity_fresh;
+mod identity_redirects;
 mod lapsing;
 mod mail;
 mod metadata;
