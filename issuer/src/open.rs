@@ -123,7 +123,9 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         Some(source) => source,
         None => Arc::new(HttpCatalogue::new(&config.gateway_url)?),
     };
-    let documents = config.documents.unwrap_or_else(|| Arc::new(HttpDocuments));
+    let documents = config
+        .documents
+        .unwrap_or_else(|| Arc::new(HttpDocuments::default()));
     let identities = config
         .identity_provider
         .map(|provider| identities(provider, &site, &config.entropy));
