@@ -153,8 +153,13 @@ impl Core {
         let count = room_for_one(&mut change, account).await?;
         let backing = if count > 0 {
             let bound = confirmation_of(account, cookie, challenge);
-            self.confirmed_by(&mut change, account, &bound, new.touch, now)
-                .await?
+            let confirmed = self.confirmed_by(&mut change, account, &bound, new.touch, now);
+            match confirmed.await {
+                Err(why) if why.met_its_challenge() => {
+                    return Err(self.not_confirmed(change, account, why, now).await);
+                }
+                confirmed => confirmed?,
+            }
         } else {
             take_word(&mut change, account, cookie, now).await?
         };
@@ -177,6 +182,23 @@ impl Core {
         let fields = about(&by, account, &passkey.id, &passkey.name, backing.words());
         self.seal(change, now, "passkey_registered", fields).await?;
         Ok(())
+    }
+
+    /// Records that a touch did not confirm a further passkey, and keeps what was begun used up.
+    async fn not_confirmed(
+        &self,
+        change: Change,
+        account: &Account,
+        why: PasskeyError,
+        now: Timestamp,
+    ) -> PasskeyError {
+        let by = account.user_name.as_str();
+        let fields = json!({"adding": true, "by": by, "why": why.to_string()});
+        tracing::warn!(by, why = %why, "touch of a passkey refused");
+        match self.seal(change, now, "passkey_refused", fields).await {
+            Ok(()) => why,
+            Err(cause) => cause.into(),
+        }
     }
 
     /// Takes the touch with which a passkey of an account confirms a further one.

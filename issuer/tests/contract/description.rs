@@ -277,9 +277,6 @@ async fn answers_have_the_members_that_are_described() {
         &post("/v1/accounts/ada/delegate", delegate).await,
     );
 
-    let listed = get("/v1/accounts/ada/passkeys").await;
-    check("Passkeys", &listed);
-
     let other = json!({"application": "other", "name": "Other"});
     check("Application", &post("/v1/applications", other).await);
     check("Applications", &get("/v1/applications").await);
@@ -300,4 +297,18 @@ async fn answers_have_the_members_that_are_described() {
         .post_form("/oauth/device_authorization", &fields)
         .await;
     check("OAuthProblem", &refused.json());
+}
+
+#[tokio::test]
+async fn answers_about_passkeys_have_the_members_that_are_described() {
+    let (world, _ada, _) = crate::passkeys::touching().await;
+    let described = description(&world).await;
+    let operator = world.bearer("operator.token");
+    let listed = world.get_as("/v1/accounts/ada/passkeys", &operator).await;
+    let listed = listed.json();
+    assert_described(&described, "Passkeys", &listed);
+    assert_described(&described, "Passkey", &listed["passkeys"][0]);
+    world.invited("bob", &["approver"]).await;
+    let allowed = world.operate("/v1/accounts/bob/passkeys/allow", "").await;
+    assert_described(&described, "PasskeyAllowed", &allowed.json());
 }
