@@ -35,6 +35,7 @@ mod identity;
 mod interop;
 mod lifecycle;
 mod narrowing;
+mod notifying;
 mod passkeys;
 mod people;
 mod policies;

@@ -123,7 +123,12 @@ impl Bailiwick {
 
 impl Apart {
     pub(crate) fn start() -> Self {
-        let (clock, folder) = (WallClock::new(), Folder::new());
+        Self::start_with(Folder::new(), |_| ())
+    }
+
+    /// The same in a folder that may hold a configuration, with more for the issuer's command.
+    pub(crate) fn start_with(folder: Folder, adjust: impl FnOnce(&mut Command)) -> Self {
+        let clock = WallClock::new();
         let files = folder.join("files/reports");
         std::fs::create_dir_all(&files).unwrap();
         std::fs::write(files.join("q3.md"), "# Q3\n").unwrap();
@@ -143,6 +148,7 @@ impl Apart {
         ];
         let mut command = bailiwick(&arguments);
         clock.rule(&mut command);
+        adjust(&mut command);
         let mut issuer = Running::start("bailiwick issuer", command);
         let ready = issuer.event("ready");
         let place = Place {
