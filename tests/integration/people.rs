@@ -250,3 +250,53 @@ fn command_line_says_who_there_is_and_why_something_is_refused() {
     let refused = servers.run(&arguments).expect_code(4);
     assert_eq!(refused.json()["code"], "no_operator_token");
 }
+
+#[test]
+fn operator_lists_applications_with_their_limits() {
+    let servers = Bailiwick::up();
+    Visitor::signs_up(&servers);
+    let list = || {
+        let listed = servers.run(&["applications", "list"]).expect_code(0);
+        listed.json_lines()
+    };
+    let show = |id: &str| {
+        servers
+            .run(&["applications", "show", id])
+            .expect_code(0)
+            .json()
+    };
+    assert_eq!(list(), [show("default")]);
+    let add = [
+        "applications",
+        "add",
+        "support",
+        "--name",
+        "Help desk",
+        "--longest-session",
+        "1h",
+        "--tool",
+        "files.*",
+        "--approver",
+        "ada",
+    ];
+    servers.run(&add).expect_code(0);
+    let listed = list();
+    assert_eq!(listed, [show("default"), show("support")]);
+    for (member, value) in [
+        ("event", json!("application")),
+        ("application", json!("support")),
+        ("name", json!("Help desk")),
+        ("max_duration", json!(3_600)),
+        ("allowed_tools", json!(["files.*"])),
+        ("approvers", json!(["ada"])),
+    ] {
+        assert_eq!(listed[1][member], value, "{member}");
+    }
+    let removed = servers.run(&["applications", "remove", "support"]);
+    removed.expect_code(0);
+    assert_eq!(list(), [show("default")]);
+    let elsewhere = servers.folder.arg("nothing-here");
+    let arguments = ["applications", "list", "--data-dir", &elsewhere];
+    let refused = servers.run(&arguments).expect_code(4);
+    assert_eq!(refused.json()["code"], "no_operator_token");
+}
