@@ -7,7 +7,7 @@
 #
 # Needs Rust (see rust-version in Cargo.toml), a C compiler, Python 3.11 or
 # later, Node 20 or later with npm, and Debian 12 or later with root or sudo.
-# Chromium and its driver, libfaketime and the Python and Node packages are
+# Chromium and its driver, libfaketime, openssl and the Python and Node packages are
 # installed here, only if missing.
 # The last line reads `tests: N passed, N failed`.
 set -euo pipefail
@@ -60,7 +60,7 @@ debian_has() {
 # Debian's security suite keeps only the newest Chromium, so an exact version
 # cannot be pinned; the versions used are printed and kept with the logs.
 setup_debian() {
-  local wanted=(chromium chromium-driver libfaketime) missing=() name
+  local wanted=(chromium chromium-driver libfaketime openssl) missing=() name
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     wanted+=(python3 python3-venv)
   fi
@@ -81,11 +81,12 @@ setup_debian() {
 
 # One virtual environment for each major version of the MCP SDK: the first
 # speaks the protocol with sessions, the second the stateless one. And one for
-# what sends the issuer everything that its description allows.
+# what sends the issuer everything that its description allows, and one for a
+# mail server.
 setup_python() {
   local env lock stamp
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"
-  for env in sdk-v1 sdk-v2 openapi; do
+  for env in sdk-v1 sdk-v2 openapi mail; do
     lock=tests/python/$env.txt
     stamp="$(python3 --version) $(sha256sum <"$lock")"
     if [[ -x $BAILIWICK_TEST_PYTHON/$env/bin/python &&

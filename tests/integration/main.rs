@@ -34,6 +34,7 @@ mod hostile_text;
 mod identity;
 mod interop;
 mod lifecycle;
+mod mail;
 mod narrowing;
 mod notifying;
 mod passkeys;

@@ -82,6 +82,15 @@ impl Running {
         })
     }
 
+    /// Waits until a line of standard error contains that.
+    pub(crate) fn complains(&self, why: &str) {
+        let awaited = format!("`{why}` from `{}`", self.name);
+        eventually(&awaited, PATIENCE, || {
+            let found = self.stderr.find(|line| line.contains(why).then_some(()));
+            found.ok_or_else(|| "not said yet".to_owned())
+        });
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

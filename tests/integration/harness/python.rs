@@ -65,3 +65,12 @@ fn program_of(environment: &str, program: &str) -> PathBuf {
 pub(crate) fn schemathesis() -> Command {
     Command::new(program_of("openapi", "schemathesis"))
 }
+
+/// A mail server, as it is `wanted`.
+pub(crate) fn mail_server(wanted: &Value) -> Command {
+    let mut command = Command::new(program_of("mail", "python"));
+    command
+        .arg(root().join("tests/python/mail_server.py"))
+        .arg(wanted.to_string());
+    command
+}

@@ -110,6 +110,11 @@ impl Bailiwick {
         self.process.signal(name);
     }
 
+    /// Waits until its log says so.
+    pub(crate) fn complains(&self, why: &str) {
+        self.process.complains(why);
+    }
+
     /// The process's id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
