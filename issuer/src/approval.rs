@@ -117,8 +117,9 @@ impl Core {
         let mut change = self.store.change().await?;
         let asked = &request.request;
         let all = authorities(&mut change, approver, &asked.application, now).await?;
-        let all = on_behalf_of(all, behalf);
-        let conditions = conditions::check(&mut change, id, asked, &granted, all, now).await?;
+        let authority = on_behalf_of(all, behalf)?;
+        let conditions =
+            conditions::check(&mut change, id, asked, &granted, authority, now).await?;
         Ok(Examined {
             request,
             granted,
@@ -248,8 +249,7 @@ impl Core {
         let mut change = self.store.change().await?;
         let application = &request.request.application;
         let all = authorities(&mut change, approver, application, now).await?;
-        let authority = on_behalf_of(all, behalf).into_iter().next();
-        let authority = authority.ok_or(DecisionError::NotYours)?;
+        let authority = on_behalf_of(all, behalf)?;
         let decider = Decider::of(&authority);
         let by = decider.user_name;
         let swapped =
@@ -361,7 +361,7 @@ impl Core {
 pub(crate) struct Deciding<'a> {
     pub(crate) id: &'a str,
     pub(crate) shown: RequestDigest,
-    /// The absent approver, by user name, where somebody stands in for several.
+    /// The absent approver, by user name, as the page said; `None` for oneself.
     pub(crate) behalf: Option<&'a str>,
 }
 
@@ -384,10 +384,13 @@ struct Examined {
     instructions: Option<String>,
 }
 
-/// The authorities on behalf of whoever was named; all of them where nobody was.
-fn on_behalf_of(all: Vec<Authority>, named: Option<&str>) -> Vec<Authority> {
-    let meant = |authority: &Authority| named.is_none() || authority.behalf() == named;
-    all.into_iter().filter(meant).collect()
+/// The authority that the page named. Another one that there may be by now is not taken instead.
+///
+/// # Errors
+/// [`DecisionError::OtherAuthority`] when it is there no more.
+fn on_behalf_of(all: Vec<Authority>, named: Option<&str>) -> Result<Authority, DecisionError> {
+    let found = all.into_iter().find(|one| one.behalf() == named);
+    found.ok_or(DecisionError::OtherAuthority)
 }
 
 /// An approval that nothing is in the way of.

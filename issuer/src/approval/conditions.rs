@@ -43,8 +43,7 @@ impl Conditions {
     }
 }
 
-/// Checks an approval against everything the store says at this moment. Of several authorities
-/// the first counts that suffices.
+/// Checks an approval against everything the store says at this moment.
 ///
 /// # Errors
 /// [`DecisionError`] naming what is in the way.
@@ -53,7 +52,7 @@ pub(super) async fn check(
     id: &str,
     request: &AccessRequest,
     granted: &Granted,
-    authorities: Vec<Authority>,
+    authority: Authority,
     now: Timestamp,
 ) -> Result<Conditions, DecisionError> {
     let application = applications::live_application_in(change, &request.application).await?;
@@ -62,7 +61,7 @@ pub(super) async fn check(
     let stored = first_approvals::first_in(change, id).await?;
     let rules = &application.rules;
     let first = standing(change, stored.clone(), request, rules, now).await?;
-    let authority = first_sufficient(request, granted, first.as_ref(), authorities)?;
+    check_authority(request, granted, first.as_ref(), &authority)?;
     let void_first = stored.filter(|_| first.is_none());
     if void_first.is_some() {
         first_approvals::delete(change, id).await?;
@@ -82,28 +81,6 @@ pub(super) async fn check(
         return Err(DecisionError::HeldOver);
     }
     Ok(conditions)
-}
-
-/// The first authority that suffices for a grant.
-///
-/// # Errors
-/// What is in the way of the first one, where none does.
-fn first_sufficient(
-    request: &AccessRequest,
-    granted: &Granted,
-    first: Option<&FirstApproval>,
-    authorities: Vec<Authority>,
-) -> Result<Authority, DecisionError> {
-    let mut refused = DecisionError::NotYours;
-    // Backwards, so that what is left is the reason of the first one.
-    let mut chosen = None;
-    for authority in authorities.into_iter().rev() {
-        match check_authority(request, granted, first, &authority) {
-            Ok(()) => chosen = Some(authority),
-            Err(why) => refused = why,
-        }
-    }
-    chosen.ok_or(refused)
 }
 
 fn check_authority(

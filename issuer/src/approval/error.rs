@@ -35,6 +35,9 @@ pub(crate) enum DecisionError {
     /// Somebody else decides.
     #[error("you may look at this; it is for the approvers of its application to decide")]
     NotYours,
+    /// The authority that the page named is not theirs, or not any more.
+    #[error("you do not decide this for whom the page said; open it again")]
+    OtherAuthority,
     /// The application does not use the tool any more.
     #[error("tool `{0}` is not among those of this application any more")]
     ToolNotAllowed(ToolName),

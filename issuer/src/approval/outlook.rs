@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Outlook {
     /// With what authority they would decide; `None` when they may only look.
     pub(crate) authority: Option<Authority>,
+    /// For whom they would decide or stand in the way, by user name; `None` for themselves.
+    pub(crate) behalf: Option<String>,
     /// For whom else they could decide, by user name.
     pub(crate) other_behalves: Vec<String>,
     /// The first of two approvals, where there is one.
@@ -158,7 +160,9 @@ impl Core {
             Some(person) => !conditions::held_stands(&mut look, request, person, now).await?,
             None => false,
         };
+        let behalf = found.as_ref().and_then(Authority::behalf);
         Ok(Outlook {
+            behalf: behalf.map(str::to_owned),
             authority: found.filter(|_| not_for.is_none() && !is_same_person && !held_is_over),
             other_behalves,
             demands: Demands::of(&rules, &scopes),

@@ -65,7 +65,8 @@ impl Decision {
             instructions: fields.optional("instructions")?.unwrap_or_default(),
             reason: fields.optional("reason")?.unwrap_or_default(),
         };
-        let behalf = fields.optional("on_behalf_of")?;
+        let behalf = fields.required("on_behalf_of")?;
+        let behalf = (!behalf.is_empty()).then_some(behalf);
         let touch = fields.optional("passkey")?;
         fields.finish()?;
         Ok(Self {

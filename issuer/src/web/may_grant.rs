@@ -27,7 +27,7 @@ pub(crate) struct MayGrant {
     /// What else they should know before they decide.
     pub(crate) notes: Vec<String>,
     /// For whom they would decide, where they stand in for several.
-    pub(crate) behalf: Option<String>,
+    pub(crate) behalf: String,
     /// For whom else they could, each with the address of the page that shows it.
     pub(crate) other_behalves: Vec<(String, String)>,
     /// A touch of a passkey may be demanded.
@@ -87,12 +87,10 @@ impl MayGrant {
             mark.kept &= preselected || first.is_some();
             mark
         });
-        let several = !outlook.other_behalves.is_empty();
-        let behalf = authority.and_then(|authority| authority.behalf());
         let others = outlook.other_behalves.iter();
         let others = others.map(|name| (name.clone(), behalf_path(&stored.id, name)));
         Self {
-            behalf: behalf.filter(|_| several).map(str::to_owned),
+            behalf: outlook.behalf.clone().unwrap_or_default(),
             other_behalves: others.collect(),
             decides: authority.is_some(),
             passkey: outlook.demands_passkey(),

@@ -102,7 +102,7 @@ async fn delegate_of_the_first_approver_is_no_second_person() {
     let form = approval(&mut ada, &asked).await;
     assert_eq!(ada.submit(&form).await.status, 303);
     let csrf = carol.csrf().await;
-    let theirs = form.set("csrf", &csrf);
+    let theirs = form.set("csrf", &csrf).set("on_behalf_of", "ada");
     assert_eq!(
         carol.submit(&theirs).await.verdict(),
         (409, "second_person_needed")
@@ -305,12 +305,59 @@ async fn delegate_of_several_decides_for_the_one_who_may_grant_it_or_for_whom_th
         bob.submit(&as_stranger).await.verdict(),
         (403, "not_your_application")
     );
-    let unsaid = form.without("on_behalf_of", "zed");
-    assert_eq!(bob.submit(&unsaid).await.status, 303);
+    let unsaid = form.clone().without("on_behalf_of", "zed");
+    assert_eq!(bob.submit(&unsaid).await.verdict(), (400, "malformed_form"));
+    assert_eq!(bob.submit(&form).await.status, 303);
     let (_, fields) = world
         .record()
         .into_iter()
         .find(|(e, _)| e == "request_approved")
         .unwrap();
     assert_eq!(fields["on_behalf_of"], "zed");
+}
+
+/// Takes the default application from `bob`.
+async fn unassign(world: &World) {
+    let body = json!({"remove_approvers": ["bob"]}).to_string();
+    let reply = world.operate("/v1/applications/default", &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn decision_counts_for_whom_the_page_said_and_for_nobody_else_by_the_time_it_is_sent() {
+    for decision in ["approve", "deny", "check"] {
+        let (world, mut ada) = World::with_approver().await;
+        let mut bob = world.approver("bob", &["default"]).await;
+        let asked = world.asked().await;
+        let page = bob.open(&asked).await;
+        let own = page.with("decision", decision);
+        assert!(own.page.contains("name=\"on_behalf_of\" value=\"\""));
+        // Meanwhile it is not theirs any more, and they stand in for somebody whose it is.
+        stands_in(&mut ada, &mut bob, "bob").await;
+        unassign(&world).await;
+        let refused = bob.submit(&own).await;
+        assert_eq!(
+            refused.verdict(),
+            (403, "not_your_application"),
+            "{decision}"
+        );
+        assert!(refused.body.contains("for whom the page said"));
+
+        // The page that says so is one that counts, until that is over in turn.
+        let page = bob.open(&asked).await;
+        let for_ada = page.with("decision", decision);
+        assert!(for_ada.page.contains("name=\"on_behalf_of\" value=\"ada\""));
+        world.assign("default", "bob").await;
+        let refused = bob.submit(&for_ada).await;
+        assert_eq!(
+            refused.verdict(),
+            (403, "not_your_application"),
+            "{decision}"
+        );
+        unassign(&world).await;
+        assert!(
+            bob.submit(&for_ada).await.status.as_u16() < 400,
+            "{decision}"
+        );
+    }
 }

@@ -21,7 +21,7 @@ impl From<DecisionError> for Failure {
             DecisionError::AlreadyDenied => Fault::AlreadyDenied,
             DecisionError::Expired => Fault::RequestExpired,
             DecisionError::NotWhatWasShown => Fault::RequestChanged,
-            DecisionError::NotYours => Fault::NotYourApplication,
+            DecisionError::NotYours | DecisionError::OtherAuthority => Fault::NotYourApplication,
             DecisionError::ToolNotAllowed(_) => Fault::ToolNotAllowed,
             DecisionError::BeyondCeiling(_) => Fault::BeyondCeiling,
             DecisionError::SelfApproval | DecisionError::MaybeSelf => Fault::SelfApproval,
