@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bailiwick_datalog::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     authenticate::AuthenticationError,
     client::{AuthMethod, Client, ClientError, Credentials, Identity, Lookup},
     jwt::{self, CLIENT_ALGORITHMS, Claims, SVID_ALGORITHMS},
+    spiffe::{NoKeys, SpiffeTrust},
 };
 use crate::{
     core::{Core, Unavailable},
@@ -119,8 +121,10 @@ impl Core {
             return Err(wrong());
         }
         let now = self.clock.now();
-        let keys = trust.keys(key.as_deref(), now.monotonic).await;
-        let keys = keys.map_err(|error| Unavailable::Internal(error.to_string()))?;
+        let keys = match trust.keys(key.as_deref(), now.monotonic).await {
+            Ok(keys) => keys,
+            Err(none) => return Err(self.without_bundle(trust, &none, now.utc).await),
+        };
         let claims = jwt::verify(svid, &keys, &SVID_ALGORITHMS).ok_or_else(wrong)?;
         self.checked_end(&claims, now.utc).ok_or_else(wrong)?;
         let client = self.store.client_of_spiffe(&claims.sub).await;
@@ -131,6 +135,24 @@ impl Core {
         }
         let method = AuthMethod::SpiffeJwt;
         Ok((client, Identity::Proved { method, subject }))
+    }
+
+    /// Puts it on the record that the workloads of a domain can prove nothing, when it begins.
+    async fn without_bundle(
+        &self,
+        trust: &SpiffeTrust,
+        none: &NoKeys,
+        now: Timestamp,
+    ) -> AuthenticationError {
+        let why = none.cause.to_string();
+        if none.is_news {
+            let fields = json!({"trust_domain": trust.name(), "why": why});
+            let recorded = self.audit.record(now, "spiffe_bundle_unavailable", fields);
+            if let Err(cause) = recorded.await {
+                return Unavailable::from(cause).into();
+            }
+        }
+        Unavailable::Internal(why).into()
     }
 
     /// Audience and time: when the proof ends, if it is good now and for this issuer alone.

@@ -1,5 +1,9 @@
 //! The SPIFFE trust domain whose workloads may prove who they are: its bundle of keys, from a file
 //! or an address that the operator names.
+//!
+//! A bundle that was read lately is used without looking again, also while its place is away; past
+//! [`FRESH_FOR`] it is not used any more, whatever the reason. However many proofs come, its place is
+//! asked once in [`READ_AFTER`] at most.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -46,19 +50,39 @@ pub(crate) enum BundleError {
     /// It is no bundle.
     #[error("the SPIFFE bundle is not a JWK set of at most 256 KiB")]
     Malformed,
+    /// It could not be had a moment ago.
+    #[error("the SPIFFE bundle could not be had a moment ago")]
+    Resting,
+}
+
+/// That there are no keys.
+#[derive(Debug)]
+pub(crate) struct NoKeys {
+    /// Why.
+    pub(crate) cause: BundleError,
+    /// It could be read before, or nobody has tried.
+    pub(crate) is_news: bool,
+}
+
+/// The bundle as last read.
+#[derive(Default)]
+struct Bundle {
+    keys: Option<(Arc<JwkSet>, Duration)>,
+    /// When it could not be read, if that was last.
+    failed: Option<Duration>,
 }
 
 /// The trust domain as the issuer uses it.
 pub(crate) struct SpiffeTrust {
     domain: SpiffeDomain,
     // Held across the reading, so that a burst of proofs makes one.
-    cached: Mutex<Option<(Arc<JwkSet>, Duration)>>,
+    bundle: Mutex<Bundle>,
 }
 
 impl SpiffeTrust {
     pub(crate) fn new(domain: SpiffeDomain) -> Self {
-        let cached = Mutex::new(None);
-        Self { domain, cached }
+        let bundle = Mutex::default();
+        Self { domain, bundle }
     }
 
     /// Whether that is the name of a workload in this domain: `spiffe://DOMAIN/PATH`.
@@ -70,30 +94,54 @@ impl SpiffeTrust {
         path.is_some_and(|path| !path.is_empty())
     }
 
+    /// The name of the trust domain.
+    pub(crate) fn name(&self) -> &str {
+        &self.domain.name
+    }
+
     /// The keys for JWT-SVIDs, read lately, and just now if `wanted` was not among them.
     ///
     /// # Errors
-    /// [`BundleError`] when they had to be read and could not be: old ones are not used instead.
+    /// [`NoKeys`] when they had to be read and could not be: old ones are not used instead.
     pub(crate) async fn keys(
         &self,
         wanted: Option<&str>,
         now: Duration,
-    ) -> Result<Arc<JwkSet>, BundleError> {
-        let mut cached = self.cached.lock().await;
-        if let Some((keys, at)) = cached.as_ref() {
+    ) -> Result<Arc<JwkSet>, NoKeys> {
+        let mut bundle = self.bundle.lock().await;
+        if let Some((keys, at)) = &bundle.keys {
             let age = now.saturating_sub(*at);
             let known = wanted.is_none_or(|wanted| keys.find(wanted).is_some());
             if age < READ_AFTER || (known && age < FRESH_FOR) {
                 return Ok(Arc::clone(keys));
             }
         }
+        let rests = |at: Duration| now.saturating_sub(at) < READ_AFTER;
+        if bundle.failed.is_some_and(rests) {
+            let cause = BundleError::Resting;
+            let is_news = false;
+            return Err(NoKeys { cause, is_news });
+        }
+        match self.read().await {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                bundle.keys = Some((Arc::clone(&keys), now));
+                bundle.failed = None;
+                Ok(keys)
+            }
+            Err(cause) => {
+                let is_news = bundle.failed.replace(now).is_none();
+                Err(NoKeys { cause, is_news })
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<JwkSet, BundleError> {
         let bytes = match &self.domain.bundle {
             SpiffeBundle::File(path) => tokio::fs::read(path).await?,
             SpiffeBundle::Url(url) => fetch(url).await?,
         };
-        let keys = Arc::new(read_bundle(&bytes)?);
-        *cached = Some((Arc::clone(&keys), now));
-        Ok(keys)
+        read_bundle(&bytes)
     }
 }
 

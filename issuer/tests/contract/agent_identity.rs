@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bailiwick_issuer::SpiffeBundle;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
@@ -13,30 +14,30 @@ use crate::{
 };
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
-const DOMAIN: &str = "prod.example";
-const WORKLOAD: &str = "spiffe://prod.example/agent/report-writer";
+pub(crate) const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+pub(crate) const DOMAIN: &str = "prod.example";
+pub(crate) const WORKLOAD: &str = "spiffe://prod.example/agent/report-writer";
 
 /// A key that an agent signs with.
-struct Key {
-    id: &'static str,
-    signer: Signer,
+pub(crate) struct Key {
+    pub(crate) id: &'static str,
+    pub(crate) signer: Signer,
 }
 
-enum Signer {
+pub(crate) enum Signer {
     Ed25519(Box<SigningKey>),
     Library(Algorithm, Box<EncodingKey>),
 }
 
 impl Key {
-    fn ed25519(seed: u8) -> Self {
+    pub(crate) fn ed25519(seed: u8) -> Self {
         Self {
             id: "ed",
             signer: Signer::Ed25519(Box::new(SigningKey::from_bytes(&[seed; 32]))),
         }
     }
 
-    fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         let key = EncodingKey::from_ec_der(include_bytes!("keys/p256.der"));
         Self {
             id: "ec",
@@ -53,7 +54,7 @@ impl Key {
     }
 
     /// The public key as a JWK.
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let mut jwk = match &self.signer {
             Signer::Ed25519(key) => {
                 let x = URL_SAFE_NO_PAD.encode(key.verifying_key().to_bytes());
@@ -67,7 +68,7 @@ impl Key {
         jwk
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         match &self.signer {
             Signer::Ed25519(key) => {
                 let header = json!({"alg": "EdDSA", "kid": self.id});
@@ -93,13 +94,13 @@ async fn enrol(world: &World, client: &Value) -> Reply {
         .await
 }
 
-async fn enrolled(world: &World, client: &Value) -> Value {
+pub(crate) async fn enrolled(world: &World, client: &Value) -> Value {
     let reply = enrol(world, client).await;
     assert_eq!(reply.status, 201, "{}", reply.body);
     reply.json()
 }
 
-fn client_with(method: &str, name: &str, value: Value) -> Value {
+pub(crate) fn client_with(method: &str, name: &str, value: Value) -> Value {
     let mut client = json!({"application": "default", "name": "Report writer",
         "auth_method": method});
     client[name] = value;
@@ -113,7 +114,7 @@ async fn ask(world: &World, fields: &[(&str, &str)]) -> Reply {
     world.post_form("/oauth/device_authorization", &all).await
 }
 
-async fn ask_with(world: &World, kind: &str, assertion: &str) -> Reply {
+pub(crate) async fn ask_with(world: &World, kind: &str, assertion: &str) -> Reply {
     let fields = [
         ("client_assertion_type", kind),
         ("client_assertion", assertion),
@@ -315,7 +316,8 @@ async fn workload_proves_itself_with_its_svid_and_nobody_else_can() {
     let file = dir.path().join("bundle.json");
     let key = Key::p256();
     write_bundle(&file, &key);
-    let (world, mut browser) = World::with_approver_and_spiffe(DOMAIN, &file).await;
+    let (world, mut browser) =
+        World::with_approver_and_spiffe(DOMAIN, SpiffeBundle::File(file.clone())).await;
     let spiffe = client_with("spiffe_jwt", "spiffe_id", json!(WORKLOAD));
     enrolled(&world, &spiffe).await;
     let good = json!({"sub": WORKLOAD, "aud": [ORIGIN], "exp": START + 300});
@@ -373,7 +375,8 @@ async fn workload_proves_itself_with_its_svid_and_nobody_else_can() {
 async fn bundle_that_cannot_be_read_lets_nobody_in() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bundle.json");
-    let (world, _) = World::with_approver_and_spiffe(DOMAIN, &file).await;
+    let (world, _) =
+        World::with_approver_and_spiffe(DOMAIN, SpiffeBundle::File(file.clone())).await;
     let spiffe = client_with("spiffe_jwt", "spiffe_id", json!(WORKLOAD));
     enrolled(&world, &spiffe).await;
     let good = json!({"sub": WORKLOAD, "aud": [ORIGIN], "exp": START + 300});

@@ -47,6 +47,8 @@ async fn description_is_for_everybody_and_its_page_runs_nothing() {
     let world = World::new().await;
     let described = description(&world).await;
     assert_eq!(described["openapi"], "3.1.0");
+    let sign_in = world.get("/sign-in").await;
+    assert!(sign_in.body.contains("<a href=\"/api\">"), "it is linked");
     let page = world.get("/api").await;
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"));

@@ -149,12 +149,13 @@ impl World {
         Self::with(surroundings).await.signed_up().await
     }
 
-    /// The same with a SPIFFE trust domain whose keys are in a file.
-    pub(crate) async fn with_approver_and_spiffe(domain: &str, file: &Path) -> (Self, Browser) {
-        let spiffe = SpiffeDomain {
-            name: domain.to_owned(),
-            bundle: SpiffeBundle::File(file.to_owned()),
-        };
+    /// The same with a SPIFFE trust domain whose keys are there.
+    pub(crate) async fn with_approver_and_spiffe(
+        domain: &str,
+        bundle: SpiffeBundle,
+    ) -> (Self, Browser) {
+        let name = domain.to_owned();
+        let spiffe = SpiffeDomain { name, bundle };
         let surroundings = Surroundings {
             spiffe: Some(spiffe),
             ..Surroundings::default()

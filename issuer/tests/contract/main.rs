@@ -57,5 +57,6 @@ mod self_approval;
 mod session_lists;
 mod sessions;
 mod sign_in;
+mod spiffe_bundle;
 mod step_up;
 mod token_care;

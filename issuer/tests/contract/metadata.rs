@@ -20,6 +20,7 @@ async fn metadata_names_what_this_server_does() {
         ("registration_endpoint", "/oauth/register"),
         ("revocation_endpoint", "/oauth/revoke"),
         ("introspection_endpoint", "/oauth/introspect"),
+        ("service_documentation", "/api"),
     ] {
         assert_eq!(metadata[name], format!("{ORIGIN}{path}"));
     }

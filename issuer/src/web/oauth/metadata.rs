@@ -36,6 +36,7 @@ pub(crate) async fn metadata(State(core): State<App>) -> Json<Value> {
         "registration_endpoint": site.url("/oauth/register"),
         "revocation_endpoint": site.url("/oauth/revoke"),
         "introspection_endpoint": site.url("/oauth/introspect"),
+        "service_documentation": site.url("/api"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": GRANTS,
