@@ -13,6 +13,7 @@
     clippy::as_conversions,
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::missing_docs_in_private_items,
     reason = "a bench fails by panicking"
 )]
@@ -60,10 +61,10 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let figures = runtime.block_on(async {
         json!({
-            "one_after_the_other": one_after_the_other(&amount).await,
-            "at_once": at_once(&amount).await,
-            "waiting": waiting(&amount).await,
-            "sessions": sessions(&amount).await,
+            "one_after_the_other": told("one_after_the_other", one_after_the_other(&amount)).await,
+            "at_once": told("at_once", at_once(&amount)).await,
+            "waiting": told("waiting", waiting(&amount)).await,
+            "sessions": told("sessions", sessions(&amount)).await,
         })
     });
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
@@ -74,6 +75,15 @@ fn main() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("issuer.json"), figures.to_string()).unwrap();
     println!("{figures:#}");
+}
+
+/// Says on standard error what is being measured, and how long that took: the whole takes minutes.
+async fn told(name: &str, measured: impl Future<Output = Value>) -> Value {
+    let started = Instant::now();
+    eprint!("{name} … ");
+    let figures = measured.await;
+    eprintln!("{:.0?}", started.elapsed());
+    figures
 }
 
 /// Times of one step.
