@@ -156,20 +156,4 @@ impl Caveat {
             | Self::Audience(_) => false,
         }
     }
-
-    /// Names of the arguments that this caveat speaks of.
-    pub fn mentioned_arguments(&self) -> impl Iterator<Item = &str> {
-        let names: &[String] = match self {
-            Self::Argument(constraint) => std::slice::from_ref(&constraint.name),
-            Self::ClosedWorld(names) => names,
-            Self::Expiry { .. }
-            | Self::Tools(_)
-            | Self::Access(_)
-            | Self::ResourceUnder(_)
-            | Self::Depth(_)
-            | Self::Audience(_)
-            | Self::ExactCalls(_) => &[],
-        };
-        names.iter().map(String::as_str)
-    }
 }

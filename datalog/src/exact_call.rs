@@ -142,6 +142,7 @@ mod tests {
         let call = digest("t", &json!({}));
         let text = call.to_string();
         assert_eq!(text.parse(), Ok(call));
+        assert_eq!(format!("{call:?}"), format!("CallDigest({text})"));
         for bad in [
             "",
             text.strip_prefix(char::is_alphanumeric).unwrap(),

@@ -53,10 +53,13 @@ fn a_permit_for_an_exact_call_comes_after_the_record_of_its_use() {
         until: Timestamp::from_unix(EXPIRES_AT),
     };
     assert_eq!(single.claim(), &claim);
+    let granted = single.grant_ids().to_vec();
     let permit = single.record(|_| Ok::<_, ()>(2)).unwrap();
     let recorded = permit.recorded_use().unwrap();
     assert_eq!((recorded.call, recorded.nth, recorded.times), (usual, 2, 2));
     assert_eq!(permit.call(), &call());
+    assert_eq!(permit.grant_ids(), granted);
+    assert!(!granted.is_empty());
 
     let refused = single_use(&session(2)).record(|claim| Err::<u32, _>(claim.used_up()));
     assert_eq!(refused.unwrap_err().code(), "approval_required");
