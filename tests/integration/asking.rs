@@ -24,7 +24,7 @@ const WISH: Wish<'_> = Wish {
     time: "15m",
 };
 
-fn details(servers: &Place, tool: &Value) -> Value {
+pub(crate) fn details(servers: &Place, tool: &Value) -> Value {
     json!([{
         "type": "mcp_tools",
         "locations": [servers.mcp()],
@@ -34,11 +34,11 @@ fn details(servers: &Place, tool: &Value) -> Value {
     }])
 }
 
-fn good_tool() -> Value {
+pub(crate) fn good_tool() -> Value {
     json!({ "name": "files.read_file", "access": "read", "resources": ["files/reports"] })
 }
 
-fn ask(servers: &Place, details: &str) -> Response {
+pub(crate) fn ask(servers: &Place, details: &str) -> Response {
     let fields = [
         ("client_id", "bailiwick-cli"),
         ("authorization_details", details),
@@ -48,7 +48,7 @@ fn ask(servers: &Place, details: &str) -> Response {
         .send()
 }
 
-fn poll(servers: &Place, device_code: &str) -> Response {
+pub(crate) fn poll(servers: &Place, device_code: &str) -> Response {
     let fields = [
         ("client_id", "bailiwick-cli"),
         ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),

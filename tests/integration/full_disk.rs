@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::asking::{ask, details, good_tool, poll};
 use crate::harness::agent::{Wish, outcome};
 use crate::harness::eventually;
+use crate::harness::form::Form;
 use crate::harness::http::Request;
 use crate::harness::service::{Bailiwick, Folder};
 use crate::harness::visitor::Visitor;
@@ -73,6 +75,43 @@ fn approval_on_a_full_disk_grants_nothing_and_can_be_given_again() {
     assert_eq!(session["session"], granted.session.as_str());
     let record = servers.folder.arg("data/audit/issuer.jsonl");
     servers.run(&["audit", "verify", &record]).expect_code(0);
+}
+
+/// Once nothing can be written at all, and once the record can but the database cannot.
+#[test]
+fn token_that_cannot_be_stored_is_not_given_and_can_be_fetched_later() {
+    for record_has_room in [false, true] {
+        let servers = up();
+        let visitor = Visitor::signs_up(&servers);
+        let details = details(&servers, &good_tool()).to_string();
+        let asked = ask(&servers, &details).expect_status(200).json();
+        let device_code = asked["device_code"].as_str().unwrap();
+        let page = visitor.get(asked["verification_uri_complete"].as_str().unwrap());
+        let forms = Form::all(&visitor.follow(page).text());
+        let mut forms = forms.into_iter();
+        let form = forms.find(|form| !form.names("request_digest").is_empty());
+        visitor.submit(&form.unwrap().set("decision", "approve"));
+        let log = servers.folder.join("data/issuer/issuer.sqlite-wal");
+        let length = std::fs::metadata(log).unwrap().len();
+        let record = servers.folder.arg("data/audit/issuer.jsonl");
+        let recorded = std::fs::metadata(&record).unwrap().len();
+        assert!(recorded + 4_096 < length, "the record is the shorter file");
+        let most = if record_has_room { length } else { 0 };
+
+        files_may_have(&servers, &most.to_string());
+        for _ in 0..2 {
+            let refused = poll(&servers, device_code);
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            assert_eq!(refused.json()["error"], "temporarily_unavailable");
+            assert!(!refused.text().contains("access_token"));
+        }
+        files_may_have(&servers, "unlimited");
+        let lines = std::fs::read_to_string(&record).unwrap();
+        assert_eq!(lines.contains("not_committed"), record_has_room, "{lines}");
+        let given = poll(&servers, device_code).expect_status(200);
+        assert!(given.json()["access_token"].is_string());
+        servers.run(&["audit", "verify", &record]).expect_code(0);
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ use std::{path::Path, time::Duration};
 
 use bailiwick_datalog::Timestamp;
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection as _, Sqlite, SqlitePool, Transaction,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -111,7 +111,12 @@ impl Store {
                 .max_connections(size)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        // A commit that failed for want of room leaves a transaction that the driver cannot end.
+        let writer = pool(1).before_acquire(|connection, _| {
+            let ended = !connection.is_in_transaction();
+            Box::pin(async move { Ok(ended) })
+        });
+        let writer = writer.connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
         let reader = pool(READERS)
             .connect_with(options.pragma("query_only", "1"))
