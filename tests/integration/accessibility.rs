@@ -1,11 +1,14 @@
 //! The issuer's pages for everybody: with a screen reader, with the keyboard alone, on a phone, by
 //! day and by night. Looked at by axe-core in a real Chromium.
 
+use std::time::Duration;
+
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
 use crate::harness::agent::{Wish, outcome};
 use crate::harness::browser::Browser;
+use crate::harness::http::Request;
 use crate::harness::node;
 use crate::harness::pages::Approver;
 use crate::harness::service::{Bailiwick, Place};
@@ -17,6 +20,10 @@ const SCREENS: [((u32, u32), bool); 4] = [
     ((390, 844), true),
     ((320, 568), false),
 ];
+
+/// RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// More tabs than any page has stops.
 const MOST_TABS: usize = 200;
@@ -264,6 +271,89 @@ async fn no_answer_of_a_page_has_a_violation_either() {
     for (url, steps) in rows {
         wrong.extend(faults_after(browser, &axe, url, &steps).await);
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where a client sends a browser to ask for that scope.
+fn authorize(servers: &Place, client: &str, redirect: &str, scope: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query
+        .append_pair("response_type", "code")
+        .append_pair("client_id", client)
+        .append_pair("redirect_uri", redirect)
+        .append_pair("code_challenge", CHALLENGE)
+        .append_pair("code_challenge_method", "S256")
+        .append_pair("resource", &servers.mcp());
+    if let Some(scope) = scope {
+        query.append_pair("scope", scope);
+    }
+    format!("{}/oauth/authorize?{}", servers.issuer, query.finish())
+}
+
+/// The first connect of a client, more access for it, a refusal that a person passes on, and a
+/// link that somebody was given.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_on_the_way_of_a_client_or_a_guest_has_a_violation() {
+    use Step::See;
+    let axe = node::source("axe-core/axe.min.js");
+    let servers = Bailiwick::up();
+    let approver = Approver::signs_up(&servers).await;
+    let browser = approver.browser();
+    let redirects = ["http://127.0.0.1:9/back", "https://client.example/back"];
+    let [local, remote] = redirects.map(|redirect| {
+        let metadata = json!({"client_name": "Inspector", "redirect_uris": [redirect],
+            "token_endpoint_auth_method": "none"});
+        let registered = Request::post(&servers.issuer, "/oauth/register").json(&metadata);
+        let registered = registered.send().expect_status(201).json();
+        registered["client_id"].as_str().unwrap().to_owned()
+    });
+
+    let mut wrong = Vec::new();
+    let first = authorize(&servers, &local, redirects[0], None);
+    browser.goto(&first).await;
+    let offered = browser.url().await;
+    let picks = [See("input[name=tool][value='files.read_file']")];
+    wrong.extend(faults_after(browser, &axe, &offered, &picks).await);
+    approver
+        .is_sent_to(&offered)
+        .await
+        .picks("files.read_file")
+        .await;
+    browser.click("#approve").await;
+    // Nothing listens there; the address has the code.
+    let answer = loop {
+        let url = url::Url::parse(&browser.url().await).unwrap();
+        if url.as_str().starts_with(redirects[0]) {
+            break url;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let code = answer.query_pairs().find(|(name, _)| name == "code");
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &local),
+        ("redirect_uri", redirects[0]),
+        ("code", &code.unwrap().1),
+        ("code_verifier", VERIFIER),
+    ];
+    let redeemed = Request::post(&servers.issuer, "/oauth/token").form(&fields);
+    redeemed.send().expect_status(200);
+
+    let scope = "tool:files.read_file tool:files.write_file";
+    browser
+        .goto(&authorize(&servers, &local, redirects[0], Some(scope)))
+        .await;
+    let more = browser.url().await;
+    wrong.extend(faults_after(browser, &axe, &more, &[See("#adds")]).await);
+
+    let refused = authorize(&servers, &remote, redirects[1], Some("tool:no.such"));
+    wrong.extend(faults_after(browser, &axe, &refused, &[See("main")]).await);
+    browser.reads("client.example").await;
+
+    let added = servers.run(&["accounts", "add", "bob", "--role", "approver"]);
+    let link = added.expect_code(0).json()["set_up_link"].clone();
+    let guest = Browser::open().await;
+    wrong.extend(faults(&guest, &axe, link.as_str().unwrap()).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
