@@ -24,6 +24,7 @@ use crate::{
     passwords::{HashError, Passwords},
     people::identity::Identities,
     pulse::Pulse,
+    refusals::Refusals,
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -73,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) setup_link: SetupLink,
     /// Where a provider is configured.
     pub(crate) identities: Option<Identities>,
+    /// What was refused lately.
+    pub(crate) refusals: Refusals,
     /// Who is told when requests wait.
     pub(crate) places: Places,
     /// Where open pages hear of changes.

@@ -42,6 +42,7 @@ mod passkeys;
 mod passwords;
 mod people;
 mod pulse;
+mod refusals;
 mod revocation_feed;
 mod rules;
 mod sealing;

@@ -32,6 +32,7 @@ use crate::{
         provider::{IdentityProvider, Provider},
     },
     pulse::Pulse,
+    refusals::Refusals,
     sealing::Sealer,
     secret::Secret,
     store::{Store, StoreError},
@@ -133,6 +134,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
     Ok(Core {
         catalogue: Catalogue::new(source, config.audience.clone(), Arc::clone(&config.clock)),
         passkeys: RelyingParty::of(&site),
+        refusals: Refusals::default(),
         places: Places::new(config.notify)?,
         pulse: Pulse::default(),
         settings: Settings {

@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// Puts it on the record that somebody had a code and could not redeem it: that is how one
-    /// looks that was stolen. What strangers make up has no code and no line.
+    /// looks that was stolen. What strangers make up has only the line of any refused request.
     async fn record_refusal(
         &self,
         client: &Client,

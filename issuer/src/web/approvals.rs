@@ -111,7 +111,7 @@ pub(crate) async fn enter_code(
                 typed: &typed,
                 problem: Some(&failure),
             };
-            Ok((failure.fault.status(), pages::render(&page)?).into_response())
+            Ok(failure.on_page(pages::render(&page)?))
         }
         Err(failure) => Err(failure.into()),
     }

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::{
     pages::{self, ErrorPage},
+    refused::Refusal,
     sign_in::sign_in_again,
 };
 use crate::core::Unavailable;
@@ -241,10 +242,17 @@ impl Failure {
         }
     }
 
+    /// A page of ours that shows the failure itself, such as the form that was sent.
+    pub(crate) fn on_page(&self, page: impl IntoResponse) -> Response {
+        self.decorate((self.fault.status(), page).into_response())
+    }
+
     /// The answer with the headers that every failure has.
     pub(crate) fn decorate(&self, mut response: Response) -> Response {
+        let code = self.fault.code();
+        response.extensions_mut().insert(Refusal(code));
         let headers = response.headers_mut();
-        headers.insert(CODE_HEADER, HeaderValue::from_static(self.fault.code()));
+        headers.insert(CODE_HEADER, HeaderValue::from_static(code));
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs().saturating_add(1);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

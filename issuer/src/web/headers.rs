@@ -22,6 +22,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
+/// On a request: the id that log lines and the answer carry.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// On an answer: where else the page's form may lead. Browsers hold a form to its policy through
 /// every redirect, and an authorization response is one.
 #[derive(Clone, Debug)]
@@ -82,13 +86,18 @@ pub(crate) async fn secure(State(core): State<App>, request: Request, next: Next
 
 /// Gives the request an id, which log lines and the answer carry. The log has the pattern of
 /// the path and not the path: the set-up link is in one.
-pub(crate) async fn identify(State(core): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn identify(
+    State(core): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = hex::encode(core.entropy.bytes::<8>());
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or("", MatchedPath::as_str);
     let span = tracing::info_span!("request", id, method = %request.method(), route);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response

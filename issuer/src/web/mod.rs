@@ -35,6 +35,7 @@ mod openapi;
 mod pages;
 mod passkeys;
 mod passkeys_api;
+mod refused;
 mod session_query;
 mod sessions;
 mod sessions_api;
@@ -190,6 +191,10 @@ pub(crate) fn router(core: App) -> Router {
         .with_state(Arc::clone(&core))
         .layer(middleware::from_fn(headers::deadline))
         .layer(CatchPanicLayer::custom(failure::panicked))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&core),
+            refused::record,
+        ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&core),
             headers::identify,

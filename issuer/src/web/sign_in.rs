@@ -114,7 +114,7 @@ pub(crate) async fn set_up(
                 user_name: &user_name,
                 problem,
             };
-            Ok((failure.fault.status(), pages::render(&page)?).into_response())
+            Ok(failure.on_page(pages::render(&page)?))
         }
     }
 }
@@ -167,7 +167,7 @@ pub(crate) async fn accept_invitation(
                 user_name: account.user_name.as_str(),
                 problem: Some(&failure),
             };
-            Ok((failure.fault.status(), pages::render(&page)?).into_response())
+            Ok(failure.on_page(pages::render(&page)?))
         }
     }
 }
@@ -234,7 +234,7 @@ pub(crate) async fn sign_in(
                 passkeys: core.passkeys.is_some(),
             };
             let page = pages::render_with_script(&page)?;
-            Ok((failure.fault.status(), page).into_response())
+            Ok(failure.on_page(page))
         }
     }
 }

@@ -52,6 +52,7 @@ mod passkey_attempts;
 mod passkey_backing;
 mod passkey_managing;
 mod passkeys;
+mod refused_on_record;
 mod roles;
 mod self_approval;
 mod session_lists;

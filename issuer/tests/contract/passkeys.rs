@@ -162,7 +162,7 @@ async fn touch_confirms_that_request_that_choice_and_those_words_alone() {
             refused.body
         );
     }
-    let refused = world.record().pop().unwrap();
+    let refused = world.record().into_iter().rev().nth(1).unwrap();
     assert_eq!(refused.0, "passkey_refused");
     assert_eq!(refused.1["by"], "ada");
     let good = form.clone().with("passkey", &answer);

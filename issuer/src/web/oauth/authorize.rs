@@ -7,6 +7,7 @@
 //! stored.
 
 use axum::{
+    Extension,
     extract::{FromRequestParts as _, Request, State},
     http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
@@ -22,6 +23,7 @@ use super::{
         fields::{FieldError, Fields},
         local_path::LocalPath,
         pages::{self, RefusedPage},
+        refused::Refusal,
         to_the_end,
     },
     error::OAuthError,
@@ -139,7 +141,8 @@ fn refuse(
     let to = core.refusal(caller, refused.error, &refused.description);
     let mut sites = headers.get_all(FETCH_SITE).iter();
     if caller.may_be_told_unseen() && sites.all(|site| site != "same-origin") {
-        return Ok(Redirect::to(&to).into_response());
+        let told = (Extension(Refusal(refused.error)), Redirect::to(&to));
+        return Ok(told.into_response());
     }
     let page = RefusedPage {
         client: &caller.client.name,
@@ -148,7 +151,8 @@ fn refuse(
         host: &caller.redirect.shown(),
         to: &to,
     };
-    Ok((StatusCode::BAD_REQUEST, pages::render(&page)?).into_response())
+    let refusal = Extension(Refusal(refused.error));
+    Ok((StatusCode::BAD_REQUEST, refusal, pages::render(&page)?).into_response())
 }
 
 /// `GET /approvals/{id}/return`

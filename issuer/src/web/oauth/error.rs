@@ -12,6 +12,7 @@ use serde_json::json;
 use super::super::{
     failure::{Failure, Fault},
     fields::FieldError,
+    refused::Refusal,
 };
 use crate::{
     access_request::RequestError,
@@ -57,6 +58,7 @@ impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let body = json!({"error": self.error, "error_description": self.description});
         let mut response = (self.status, Json(body)).into_response();
+        response.extensions_mut().insert(Refusal(self.error));
         let headers = response.headers_mut();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => {
