@@ -1,7 +1,7 @@
 //! Every application against every other: nothing of one is seen, decided, ended, looked at,
 //! narrowed or built on from another.
 
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, future::join, stream::FuturesUnordered};
 use serde_json::{Value, json};
 
 use crate::{
@@ -243,11 +243,11 @@ async fn each_open_list_is_told_of_the_requests_of_its_own_application_alone() {
         }
         let mut own = streams.remove(mine);
         let mut strangers: FuturesUnordered<_> = streams.iter_mut().map(next).collect();
-        // The others look when the first request comes, and the second is told a while later.
+        // All of them look at the first request, and only then comes the second.
         let told = async {
             for _ in 0..2 {
-                asked(&world, application).await;
-                assert!(next(&mut own).await.is_some(), "{application}");
+                let (event, _) = join(next(&mut own), asked(&world, application)).await;
+                assert!(event.is_some(), "{application}");
             }
         };
         tokio::select! {
