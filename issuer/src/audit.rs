@@ -160,6 +160,10 @@ impl Writer {
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_data());
         self.failed = written.is_err();
+        if self.failed {
+            // What it says does not happen; after a restart it would be believed.
+            let _ = self.file.set_len(self.length);
+        }
         written?;
         self.length = self.length.saturating_add(bytes);
         self.chain = next;

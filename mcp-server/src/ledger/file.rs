@@ -120,9 +120,12 @@ impl LedgerFile {
         if self.file.metadata()?.len() != self.length {
             self.file.set_len(self.length)?;
         }
-        self.file.seek(SeekFrom::Start(self.length))?;
-        self.file.write_all(text.as_bytes())?;
-        self.file.sync_data()?;
+        let written = self.write_at_end(text.as_bytes());
+        if written.is_err() {
+            // Nobody was told of what may stand there now; read again, it would count.
+            let _ = self.file.set_len(self.length);
+        }
+        written?;
         let added = u64::try_from(text.len()).map_err(io::Error::other)?;
         self.length = self.length.saturating_add(added);
         self.lines = self.lines.saturating_add(fresh.len());
@@ -131,6 +134,12 @@ impl LedgerFile {
             self.broken = true;
         }
         Ok(())
+    }
+
+    fn write_at_end(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.length))?;
+        self.file.write_all(bytes)?;
+        self.file.sync_data()
     }
 
     /// Writes the file anew, without the sessions that are over, when it has grown by enough of
@@ -166,6 +175,11 @@ impl LedgerFile {
     }
 
     fn replace(&mut self) -> io::Result<()> {
+        // Should the new file not come to be, this one is read again: without what failed.
+        if self.file.metadata()?.len() != self.length {
+            self.file.set_len(self.length)?;
+            self.file.sync_data()?;
+        }
         let nothing = Uses::new(self.uses.reach(), self.uses.most());
         let uses = std::mem::replace(&mut self.uses, nothing);
         // Until this has succeeded, what is at the path may not be what would be written to.

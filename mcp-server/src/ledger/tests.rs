@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf};
+use std::{fs, io::Write as _, path::PathBuf};
 
 use bailiwick_datalog::CallDigest;
 
@@ -275,6 +275,26 @@ async fn a_file_that_could_not_be_written_anew_is_read_again_and_goes_on() {
     let (answers, failure) = settle(&mut file, &again);
     assert!(failure.is_ok(), "{failure:?}");
     assert_eq!(answers, [Err(NotCounted::UsedUp), Ok(1)]);
+}
+
+#[tokio::test]
+async fn half_a_line_of_a_write_that_failed_costs_no_session_its_calls() {
+    let scene = Scene::new();
+    assert_eq!(scene.count(&claim("s-1", 1, 2)).await, Ok(1));
+    let mut file = LedgerFile::open(&scene.path, NOW, MAX_USES).unwrap();
+    // As a disk leaves it that had room for a part only.
+    let mut disk = fs::File::options().append(true).open(&scene.path).unwrap();
+    disk.write_all(b"0123456789").unwrap();
+    let folder = scene.path.parent().unwrap();
+    let away = folder.with_extension("away");
+    fs::rename(folder, &away).unwrap();
+    assert!(file.write_anew(NOW).is_err());
+    fs::rename(&away, folder).unwrap();
+    let (done, _answer) = oneshot::channel();
+    let (claim, now) = (claim("s-1", 1, 2), NOW);
+    let (answers, written) = settle(&mut file, &[Count { claim, now, done }]);
+    assert!(written.is_ok(), "{written:?}");
+    assert_eq!(answers, [Ok(2)]);
 }
 
 #[tokio::test]
