@@ -68,6 +68,11 @@ pub(crate) async fn add(
     let user_name = form.fields.required("user_name")?;
     let roles = read_roles(&mut form.fields).map_err(back)?;
     std::mem::take(&mut form.fields).finish()?;
+    // A link or a role gives power, so an open browser is not enough.
+    core.check_fresh(&form.cookie)
+        .await
+        .map_err(Failure::from)
+        .map_err(back)?;
     let (issuer, by) = (Arc::clone(&core), form.actor());
     let added = async move { issuer.add_account(&by, &user_name, roles).await };
     let invitation = to_the_end(added)
@@ -85,6 +90,8 @@ pub(crate) async fn link(
 ) -> Result<Response, PageFailure> {
     std::mem::take(&mut form.fields).finish()?;
     let page = account_path(&user_name);
+    let fresh = core.check_fresh(&form.cookie).await;
+    fresh.map_err(|error| Failure::from(error).back_to(&page))?;
     let (issuer, by) = (Arc::clone(&core), form.actor());
     let renewed = async move { issuer.renew_invitation(&by, &user_name).await };
     let invitation = to_the_end(renewed).await;
@@ -101,6 +108,8 @@ pub(crate) async fn set_roles(
     let (page, by) = (account_path(&user_name), form.actor());
     let roles = read_roles(&mut form.fields).map_err(|failure| failure.back_to(&page))?;
     form.fields.finish()?;
+    let fresh = core.check_fresh(&form.cookie).await;
+    fresh.map_err(|error| Failure::from(error).back_to(&page))?;
     changed(page, async move {
         core.set_roles(&by, &user_name, roles).await.map(drop)
     })

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{ORIGIN, PASSWORD, World};
+use crate::harness::{Browser, ORIGIN, PASSWORD, World};
 
 const ANOTHER: &str = "battery horse correct";
 /// Three days.
@@ -12,6 +12,30 @@ const LIFETIME: u64 = 3 * 24 * 60 * 60;
 fn link_on(page: &str) -> String {
     let (_, rest) = page.split_once(&format!("id=\"link\">{ORIGIN}")).unwrap();
     rest.split_once('<').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn links_and_roles_take_a_fresh_sign_in() {
+    let (world, mut ada) = World::with_approver().await;
+    world.person("bob", &["approver"]).await;
+    let give = async |ada: &mut Browser, name: &str| {
+        let added = [("user_name", name), ("role", "approver")];
+        let roles = [("role", "approver"), ("role", "auditor")];
+        let answers = [
+            ada.send("/accounts", &added).await,
+            ada.send("/accounts/bob/roles", &roles).await,
+            ada.send("/accounts/bob/link", &[]).await,
+        ];
+        answers.map(|answer| (answer.status.as_u16(), answer.code().to_owned()))
+    };
+    world.advance(599);
+    let given = give(&mut ada, "carol").await;
+    assert_eq!(given.map(|(status, _)| status), [200, 303, 200]);
+    world.advance(1);
+    let refused = (403, "fresh_sign_in_needed".to_owned());
+    let given = give(&mut ada, "dave").await;
+    assert!(given.iter().all(|answer| *answer == refused), "{given:?}");
+    assert!(!ada.get("/accounts").await.body.contains("dave"));
 }
 
 #[tokio::test]
