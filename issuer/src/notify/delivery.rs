@@ -11,7 +11,7 @@ use bailiwick_datalog::Timestamp;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{DEADLINE, Place, Sender, Undelivered};
+use super::{DEADLINE, GATHER, Place, Sender, Undelivered};
 use crate::{
     core::{Core, Unavailable},
     store::{Notification, notifications},
@@ -56,7 +56,8 @@ impl Core {
             let note = match sent {
                 Ok(()) => {
                     taken = taken.saturating_add(1);
-                    let forgotten = self.store.forget_notification(&one.id).await;
+                    let again_at = now.checked_add(GATHER).unwrap_or(now);
+                    let forgotten = self.store.forget_notification(one, again_at).await;
                     forgotten.map_err(Unavailable::from)
                 }
                 Err(Undelivered::Later(cause)) => {

@@ -14,6 +14,8 @@ pub(crate) struct Notification {
     /// The one request that it is about, if it is about one.
     pub(crate) request: Option<String>,
     pub(crate) attempts: u32,
+    /// How many requests it is about so far.
+    pub(crate) about: i64,
     pub(crate) expires_at: Timestamp,
 }
 
@@ -34,6 +36,7 @@ struct Row {
     body: String,
     request_id: Option<String>,
     attempts: i64,
+    about: i64,
     expires_at: i64,
 }
 
@@ -46,6 +49,7 @@ impl TryFrom<Row> for Notification {
             body: row.body,
             request: row.request_id,
             attempts: u32::try_from(row.attempts).map_err(damaged)?,
+            about: row.about,
             expires_at: from_db(row.expires_at)?,
         })
     }
@@ -60,7 +64,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<Notification>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, body, request_id, attempts, expires_at FROM notifications
+            "SELECT id, body, request_id, attempts, about, expires_at FROM notifications
              WHERE target = ?1 AND next_at <= ?2 AND expires_at > ?2 ORDER BY next_at, id LIMIT ?3",
         )
         .bind(target)
@@ -97,13 +101,25 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what was told.
-    pub(crate) async fn forget_notification(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM notifications WHERE id = ?")
-            .bind(id)
-            .execute(&self.writer)
+    /// Forgets what was told. If it became about more requests meanwhile, it is told again at
+    /// `again_at`.
+    pub(crate) async fn forget_notification(
+        &self,
+        told: &Notification,
+        again_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        sqlx::query("DELETE FROM notifications WHERE id = ? AND about = ?")
+            .bind(&told.id)
+            .bind(told.about)
+            .execute(&mut *change)
             .await?;
-        Ok(())
+        sqlx::query("UPDATE notifications SET attempts = 0, next_at = ? WHERE id = ?")
+            .bind(to_db(again_at))
+            .bind(&told.id)
+            .execute(&mut *change)
+            .await?;
+        super::commit(change).await
     }
 
     /// Notes an attempt that failed, and when the next is due.
@@ -160,7 +176,7 @@ pub(crate) async fn fold(
         "INSERT INTO notifications (id, target, body, created_at, next_at, expires_at, folded)
          VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (target, folded) WHERE folded IS NOT NULL
-         DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+         DO UPDATE SET expires_at = max(expires_at, excluded.expires_at), about = about + 1",
     )
     .bind(new.id)
     .bind(new.target)
@@ -217,4 +233,44 @@ pub(crate) async fn forget_application(
     .execute(&mut **change)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_000);
+    const LATER: Timestamp = Timestamp::from_unix(1_060);
+
+    #[tokio::test]
+    async fn what_became_about_more_while_it_was_told_is_told_again_and_else_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("issuer.sqlite");
+        std::fs::write(&file, "").unwrap();
+        let store = Store::open(&file).await.unwrap();
+        let application: ApplicationId = "default".parse().unwrap();
+        let one_more = async |id: &str| {
+            let new = NewNotification {
+                id,
+                target: "here",
+                body: "{}",
+                next_at: NOW,
+                expires_at: Timestamp::from_unix(9_000),
+            };
+            let mut change = store.change().await.unwrap();
+            fold(&mut change, &new, &application, NOW).await.unwrap();
+            crate::store::commit(change).await.unwrap();
+        };
+        let due = async |at| store.due_notifications("here", at, 9).await.unwrap();
+        one_more("first").await;
+        let told = due(NOW).await.remove(0);
+        one_more("second").await;
+        store.forget_notification(&told, LATER).await.unwrap();
+        assert!(due(NOW).await.is_empty());
+        let again = due(LATER).await.remove(0);
+        assert_eq!((again.about, again.attempts), (2, 0));
+        store.forget_notification(&again, LATER).await.unwrap();
+        assert!(due(LATER).await.is_empty());
+        assert_eq!(store.next_notification("here").await.unwrap(), None);
+    }
 }
