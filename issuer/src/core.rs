@@ -24,7 +24,7 @@ use crate::{
     passwords::{HashError, Passwords},
     people::identity::Identities,
     pulse::Pulse,
-    refusals::Refusals,
+    refusals::{Lately, Refusals},
     secret::{Secret, SecretDigest},
     store::{self, Change, Store, StoreError},
     throttle::{SharedThrottle, Throttle},
@@ -76,6 +76,8 @@ pub(crate) struct Core {
     pub(crate) identities: Option<Identities>,
     /// What was refused lately.
     pub(crate) refusals: Refusals,
+    /// For whom the identity provider did not vouch lately.
+    pub(crate) unvouched: Lately,
     /// Who is told when requests wait.
     pub(crate) places: Places,
     /// Where open pages hear of changes.

@@ -32,7 +32,7 @@ use crate::{
         provider::{IdentityProvider, Provider},
     },
     pulse::Pulse,
-    refusals::Refusals,
+    refusals::{Lately, Refusals},
     sealing::Sealer,
     secret::Secret,
     store::{Store, StoreError},
@@ -135,6 +135,7 @@ pub(crate) async fn open(config: IssuerConfig) -> Result<Core, OpenError> {
         catalogue: Catalogue::new(source, config.audience.clone(), Arc::clone(&config.clock)),
         passkeys: RelyingParty::of(&site),
         refusals: Refusals::default(),
+        unvouched: Lately::default(),
         places: Places::new(config.notify)?,
         pulse: Pulse::default(),
         settings: Settings {

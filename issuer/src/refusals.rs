@@ -2,7 +2,8 @@
 //!
 //! A line for each would let strangers fill the disk. So of each kind, which is a route and a code,
 //! a few a minute get a line, and of all kinds together somewhat more; the rest are counted, and
-//! the first line after that minute says how many there were. What is lost when the process ends
+//! the first line after that minute says how many there were. Strangers take no lines from people
+//! who are signed in. What is lost when the process ends
 //! before that line are counts, never a decision. What a refusal is, the edge says.
 
 use std::{
@@ -36,9 +37,16 @@ pub(crate) struct Refused {
     pub(crate) by: Option<String>,
 }
 
+/// How many were refused lately, of strangers and of people.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    pub(crate) of_strangers: Lately,
+    pub(crate) of_people: Lately,
+}
+
 /// How many were refused lately.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<Counts>);
+pub(crate) struct Lately(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -54,7 +62,7 @@ struct Kind {
     without_line: u64,
 }
 
-impl Refusals {
+impl Lately {
     /// Counts a refusal. `Some` where it gets a line: with the counts of those before it that got
     /// none.
     pub(crate) fn count(
@@ -93,7 +101,7 @@ impl Refusals {
 }
 
 impl Core {
-    /// Records a refusal that [`Refusals::count`] gave a line. That it cannot be recorded changes
+    /// Records a refusal that [`Lately::count`] gave a line. That it cannot be recorded changes
     /// nothing: it is refused all the same, and the log says so.
     pub(crate) async fn note_refused(&self, refused: Refused, missed: Vec<Value>) {
         let mut fields = json!({
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn ten_of_a_kind_get_a_line_and_the_rest_are_counted_for_the_next_minute() {
-        let refusals = Refusals::default();
+        let refusals = Lately::default();
         for _ in 0..10 {
             assert_eq!(refusals.count("/a", "x", START), Some(Vec::new()));
         }
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn sixty_of_all_kinds_get_a_line_and_one_more_does_not() {
-        let refusals = Refusals::default();
+        let refusals = Lately::default();
         for number in 0..60 {
             let route = format!("/{number}");
             assert!(refusals.count(&route, "x", START).is_some(), "{number}");
@@ -149,7 +157,7 @@ mod tests {
 
     #[test]
     fn kinds_beyond_the_last_are_counted_as_one() {
-        let refusals = Refusals::default();
+        let refusals = Lately::default();
         for number in 0..MAX_KINDS + 7 {
             refusals.count(&format!("/{number}"), "x", START);
         }

@@ -6,6 +6,7 @@
 //! do not come in. A user name that is taken is never taken over.
 
 use bailiwick_datalog::{Principal, Timestamp};
+use bailiwick_verifier::Now;
 use serde_json::json;
 use thiserror::Error;
 use url::Url;
@@ -217,10 +218,7 @@ impl Core {
             Ok(vouched) => vouched,
             Err(cause) => {
                 tracing::warn!(%cause, "sign-in with the identity provider refused");
-                let fields = json!({"issuer": issuer, "why": cause.to_string()});
-                self.audit
-                    .record(now.utc, "sign_in_refused", fields)
-                    .await?;
+                self.note_unvouched(issuer, &cause, now).await?;
                 return Err(cause.into());
             }
         };
@@ -274,6 +272,27 @@ impl Core {
             Ok(()) => why,
             Err(cause) => cause.into(),
         }
+    }
+
+    /// Anybody can have this happen as often as they like: so many a minute get a line, and the next
+    /// line says how many got none.
+    async fn note_unvouched(
+        &self,
+        issuer: &str,
+        cause: &ProviderError,
+        now: Now,
+    ) -> Result<(), IdentityError> {
+        let missed = self.unvouched.count("", "identity_refused", now.monotonic);
+        let Some(missed) = missed else {
+            return Ok(());
+        };
+        let fields = json!({
+            "issuer": issuer,
+            "why": cause.to_string(),
+            "not_recorded_before": missed,
+        });
+        let recorded = self.audit.record(now.utc, "sign_in_refused", fields).await;
+        recorded.map_err(IdentityError::from)
     }
 
     async fn account_of(

@@ -1,5 +1,7 @@
 //! Puts refused requests on the record: an answer says that it is a refusal, and with which code.
 
+use std::time::Duration;
+
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
@@ -7,11 +9,14 @@ use axum::{
 };
 
 use super::{App, cookies::Cookie, headers::RequestId};
-use crate::refusals::Refused;
+use crate::{refusals::Refused, secret::Secret};
 
 /// On an answer: it refuses, with this code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal(pub(crate) &'static str);
+
+/// How long an answer waits for its line.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Codes with which clients are told to go on.
 const NOT_REFUSED: [&str; 2] = ["authorization_pending", "slow_down"];
@@ -30,22 +35,40 @@ pub(crate) async fn record(State(core): State<App>, request: Request, next: Next
     if response.status().is_server_error() || NOT_REFUSED.contains(&code) {
         return response;
     }
-    let now = core.clock.now().monotonic;
-    if let Some(missed) = core.refusals.count(route.as_str(), code, now) {
-        let by = match cookie {
-            Some(cookie) => core.store.browser_session(&cookie.digest()).await,
-            None => Ok(None),
-        };
+    let request_id = request_id.map(|RequestId(id)| id).unwrap_or_default();
+    let noted = note(&core, route.as_str(), code, request_id, cookie);
+    if tokio::time::timeout(PATIENCE, noted).await.is_err() {
+        tracing::error!(code, "a refusal was not recorded in time");
+    }
+    response
+}
+
+async fn note(
+    core: &App,
+    route: &str,
+    code: &'static str,
+    request_id: String,
+    cookie: Option<Secret>,
+) {
+    let browser = match cookie {
+        Some(cookie) => core.store.browser_session(&cookie.digest()).await,
+        None => Ok(None),
+    };
+    let by = browser
+        .ok()
+        .flatten()
+        .map(|browser| browser.account.user_name);
+    let lately = match by {
+        Some(_) => &core.refusals.of_people,
+        None => &core.refusals.of_strangers,
+    };
+    if let Some(missed) = lately.count(route, code, core.clock.now().monotonic) {
         let refused = Refused {
-            route: route.as_str().to_owned(),
+            route: route.to_owned(),
             code,
-            request_id: request_id.map(|RequestId(id)| id).unwrap_or_default(),
-            by: by
-                .ok()
-                .flatten()
-                .map(|browser| browser.account.user_name.as_str().to_owned()),
+            request_id,
+            by: by.map(|name| name.as_str().to_owned()),
         };
         core.note_refused(refused, missed).await;
     }
-    response
 }

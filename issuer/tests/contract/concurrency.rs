@@ -95,10 +95,14 @@ async fn of_a_hundred_simultaneous_polls_exactly_one_brings_a_token() {
 async fn of_many_simultaneous_uses_of_the_setup_link_exactly_one_wins() {
     let world = World::new().await;
     let link = world.setup_path();
-    let mut tasks = Vec::new();
+    let mut opened = Vec::new();
     for number in 0..10 {
         let mut browser = world.browser();
         let csrf = browser.get(&link).await.hidden("csrf");
+        opened.push((number, browser, csrf));
+    }
+    let mut tasks = Vec::new();
+    for (number, mut browser, csrf) in opened {
         let (link, user_name) = (link.clone(), format!("user{number}"));
         tasks.push(tokio::spawn(async move {
             let fields = [

@@ -282,7 +282,7 @@ async fn word_that_is_not_the_providers_or_not_for_us_is_not_believed() {
         .iter()
         .filter(|(e, _)| e == "sign_in_refused")
         .count();
-    assert_eq!(refused, 13);
+    assert_eq!(refused, 10, "thirteen in a minute, of which ten get a line");
 }
 
 #[tokio::test]

@@ -212,6 +212,29 @@ async fn refused_guesses_are_on_the_record() {
 }
 
 #[tokio::test]
+async fn strangers_take_no_lines_from_people() {
+    let (world, mut ada) = World::with_approver().await;
+    let mut eve = world.person("eve", &["auditor"]).await;
+    for path in ["/v1/applications", "/v1/clients", "/v1/accounts"] {
+        for bearer in ["Bearer made-up", "made up"] {
+            for _ in 0..10 {
+                let reply = world.post_json(path, bearer, "{}").await;
+                assert!(reply.status.is_client_error(), "{path}: {}", reply.body);
+            }
+        }
+    }
+    let lines = world.record().len();
+    world.poll(&json!({"device_code": "made up"})).await;
+    assert_eq!(world.record().len(), lines, "strangers have used theirs up");
+    let asked = world.asked().await;
+    let form = ada.open(&asked).await.with("decision", "approve");
+    let csrf = eve.csrf().await;
+    let reply = eve.submit(&form.set("csrf", &csrf)).await;
+    let line = page(&world, &reply, APPROVAL, "role_needed");
+    assert_eq!(line["by"], "eve");
+}
+
+#[tokio::test]
 async fn crowd_of_refusals_is_counted_and_fills_no_disk() {
     let (world, _) = World::with_approver().await;
     let lines = || world.record().len();
